@@ -1,0 +1,123 @@
+"""Opens a local video file with PyAV and says which streams and which time origin count.
+
+Takes a path, gives an open container; PyAV's errors become MediaError. Decodes nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from earshot.errors import MediaError
+
+# A playlist or a crafted header may point elsewhere: only the file itself is read.
+_OPTIONS = {"protocol_whitelist": "file"}
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open a media file for reading.
+
+    Raises:
+        MediaError: `not_found`, `forbidden` or `unreadable`.
+    """
+    try:
+        container = av.open(str(path.absolute()), "r", options=_OPTIONS)
+    except FileNotFoundError:
+        raise MediaError(
+            "not_found", f"{path} is not there; put it there or mend the uri.", str(path)
+        ) from None
+    except PermissionError:
+        raise MediaError(
+            "forbidden", f"{path} may not be read; change its permissions.", str(path)
+        ) from None
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        raise MediaError(
+            "unreadable",
+            f"{path.name} can't be opened as a video ({error}); re-encode or replace it.",
+            str(error),
+        ) from error
+    with container:
+        yield container
+
+
+def picture_stream(container: InputContainer) -> VideoStream:
+    """Return the picture that counts: no cover image, marked default, largest, first.
+
+    It decodes in one thread: several cost more CPU in sum, and batches already run beside each
+    other.
+
+    Raises:
+        MediaError: `no_video_stream`.
+    """
+    cover = Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & cover]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise MediaError(
+            "no_video_stream",
+            f"{Path(container.name).name} has the streams {kinds}; expected a picture. "
+            "Replace the file.",
+            ",".join(kinds),
+        )
+    stream = max(
+        streams,
+        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index),
+    )
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """Return the sound that counts: marked default, most channels, first; None without sound."""
+    return max(
+        container.streams.audio,
+        key=lambda s: (
+            bool(s.disposition & Disposition.default),
+            s.codec_context.channels,
+            -s.index,
+        ),
+        default=None,
+    )
+
+
+def origin_s(container: InputContainer) -> float:
+    """Return the container's start in seconds: time zero of picture and sound (CONTRACTS 4)."""
+    return (container.start_time or 0) / av.time_base
+
+
+def with_times(
+    frames: Iterable[VideoFrame], stream: VideoStream, start_s: float
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Yield (time in seconds from `start_s`, frame) as the decoder gives them.
+
+    A frame without a timestamp (raw streams have none) follows the one before at the stream's
+    mean rate.
+    """
+    step_s = 1 / nominal_fps(stream)
+    last_s = -step_s
+    for frame in frames:
+        time_s = frame_time_s(frame, start_s)
+        last_s = last_s + step_s if time_s is None else time_s
+        yield last_s, frame
+
+
+def nominal_fps(stream: VideoStream) -> float:
+    """Return the frame rate that the stream claims; 25 where it claims none."""
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def frame_time_s(frame: VideoFrame, start_s: float) -> float | None:
+    """Return a frame's time in seconds from `start_s`, or None where it has no timestamp."""
+    stamp = frame.pts if frame.pts is not None else frame.dts
+    if stamp is None or frame.time_base is None:
+        return None
+    return float(stamp * frame.time_base) - start_s

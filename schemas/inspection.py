@@ -1,0 +1,86 @@
+"""inspection: what a person or the automatic inspector decided about an event and its tubes.
+
+Append-only: no recomputation, compaction or force removes one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from earshot.schemas.base import (
+    INSTANT,
+    INTERVALS,
+    STRINGS,
+    Frozen,
+    Instant,
+    Record,
+    list_of,
+    opt,
+    req,
+)
+from earshot.schemas.event import IntervalSet
+
+Verdict = Literal["ok", "reject", "unsure"]
+TubeVerdict = Literal["ok", "fixed", "added", "rejected"]
+InspectedBy = Literal["human", "automatic"]
+
+
+class InspectedTube(Frozen):
+    """The verdict on one tube; digests of its content before and after."""
+
+    tube_id: str
+    verdict: TubeVerdict
+    reason: str | None = None
+    before_digest: str | None = None
+    after_digest: str | None = None
+
+
+INSPECTED_TUBE = pa.struct(
+    [
+        req("tube_id", pa.string()),
+        req("verdict", pa.string()),
+        opt("reason", pa.string()),
+        opt("before_digest", pa.string()),
+        opt("after_digest", pa.string()),
+    ]
+)
+
+
+class Inspection(Record):
+    """One decision about one event (CONTRACTS 2)."""
+
+    TABLE: ClassVar[str] = "inspections"
+    KEY: ClassVar[tuple[str, ...]] = ("inspection_id",)
+    ACCUMULATES: ClassVar[bool] = True
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [
+            req("inspection_id", pa.string()),
+            req("event_id", pa.string()),
+            req("verdict", pa.string()),
+            req("reasons", STRINGS),
+            req("segments", INTERVALS),
+            req("tubes", list_of(INSPECTED_TUBE)),
+            req("annotator", pa.string()),
+            req("at", INSTANT),
+            req("seconds", pa.float64()),
+            req("inspected_by", pa.string()),
+            opt("carried_from", pa.string()),
+            opt("raw", pa.string()),
+        ]
+    )
+
+    inspection_id: str
+    event_id: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    segments: IntervalSet = Field(description="the event's segments as the person left them")
+    tubes: tuple[InspectedTube, ...]
+    annotator: str
+    at: Instant
+    seconds: float = Field(ge=0)
+    inspected_by: InspectedBy
+    carried_from: str | None = Field(None, description="the inspection that was carried over")
+    raw: str | None = Field(None, description="the tool's own JSON, kept")

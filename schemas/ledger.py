@@ -1,0 +1,215 @@
+"""The ledger: what happened to every item in every stage, why, at what cost.
+
+`REASONS` is the one closed registry of reason codes: each has the status it belongs to, a sentence
+and a remedy. Only `quarantined` counts towards the failure budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from earshot.schemas.base import INSTANT, Instant, Record, opt, req
+
+Status = Literal["done", "filtered", "rejected", "quarantined", "waiting"]
+STATUSES: tuple[Status, ...] = ("done", "filtered", "rejected", "quarantined", "waiting")
+ItemKind = Literal["video", "caption", "event", "object", "tube", "question"]
+ITEM_KINDS: tuple[ItemKind, ...] = ("video", "caption", "event", "object", "tube", "question")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an item got its status.
+
+    Attributes:
+        status: the only status that this reason goes with.
+        sentence: what it means.
+        remedy: what the user can do.
+        transient: a later build tries the item again by itself, since the fault may be gone.
+    """
+
+    status: Status
+    sentence: str
+    remedy: str
+    transient: bool = False
+
+
+def _filtered(sentence: str, remedy: str) -> Reason:
+    return Reason("filtered", sentence, remedy)
+
+
+def _rejected(sentence: str, remedy: str) -> Reason:
+    return Reason("rejected", sentence, remedy)
+
+
+def _fault(sentence: str, remedy: str, *, transient: bool = False) -> Reason:
+    return Reason("quarantined", sentence, remedy, transient)
+
+
+REASONS: dict[str, Reason] = {
+    # done
+    "empty": Reason("done", "There was nothing to find, and the stage says so.", "Nothing to do."),
+    # fetch and probe
+    "not_found": _fault(
+        "The video file is not there.", "Put it there or mend the uri.", transient=True
+    ),
+    "forbidden": _fault(
+        "The server refused the download.", "Check the credentials.", transient=True
+    ),
+    "fetch_failed": _fault(
+        "The file could not be fetched or read.", "Check the place; retry.", transient=True
+    ),
+    "timeout": _fault(
+        "The work took longer than its limit.", "Raise the limit or mend the file.", transient=True
+    ),
+    "checksum": _fault(
+        "The file is not the one that was expected.", "Fetch it again.", transient=True
+    ),
+    "too_large": _fault("The file is larger than the limit.", "Raise the limit or leave it out."),
+    "unreadable": _fault("The file is no video that can be opened.", "Re-encode or replace it."),
+    "no_video_stream": _fault("The file has no picture.", "Replace the file."),
+    "decode_error": _fault("Decoding failed before the end.", "Re-encode or replace the file."),
+    "truncated": _fault("Fewer frames than the container says.", "Fetch or encode it again."),
+    "no_duration": _fault("The length of the video can't be found out.", "Re-encode the file."),
+    # captions and events of the manifest
+    "bad_entry": _fault("A manifest row can't be read.", "Mend the row."),
+    "duplicate_id": _fault("Two manifest rows have one video_id.", "Rename one of them."),
+    "bad_time": _fault("A time is not a finite number of seconds >= 0.", "Mend the time."),
+    "reversed_time": _fault("An interval ends before it starts.", "Swap or mend the times."),
+    "zero_length": _fault("An interval has no length.", "Mend the times."),
+    "out_of_range": _fault("An interval lies outside the video.", "Mend the times."),
+    "empty_text": _fault("A caption has no text.", "Write one or leave the caption out."),
+    "no_text": _fault("A video has neither captions nor events.", "Give it one of them."),
+    "no_label": _fault("An event has neither label nor description nor caption.", "Give it one."),
+    # filters (R-AVST section 3, CONTRACTS 3)
+    "too_long": _filtered("The video is longer than the limit.", "Raise filter.max_duration_s."),
+    "too_short": _filtered("The video is shorter than the limit.", "Lower filter.min_duration_s."),
+    "few_event_seconds": _filtered(
+        "Its events cover too little of the video.", "Lower filter.min_event_share."
+    ),
+    "many_events": _filtered("It has too many kinds of events.", "Raise filter.max_events."),
+    "no_sound": _filtered("It has no sound at all.", "Set filter.require_sound to false."),
+    # caption analysis and key objects
+    "not_in_caption": _rejected("The object is not in the caption's words.", "Nothing to do."),
+    "not_an_object": _rejected("The word names nothing that could be boxed.", "Nothing to do."),
+    "over_limit": _filtered(
+        "The event has more objects than are followed.", "Raise objects.max_objects_per_event."
+    ),
+    "no_objects": _filtered("An event has no object that could be followed.", "Caption it better."),
+    "bad_answer": _fault(
+        "The model's answer breaks the rules after repairs.", "Retry or change the model."
+    ),
+    "refused": _fault("The model refused to answer.", "Change the prompt or the model."),
+    "cut_off": _fault("The model's answer was cut off.", "Raise the token limit."),
+    "content_filter": _fault(
+        "The endpoint's content filter stopped the answer.", "Change the endpoint."
+    ),
+    "no_answer": _fault("The model answered nothing.", "Retry.", transient=True),
+    "budget": Reason("waiting", "The cost limit is reached.", "Raise the limit and build again."),
+    # tracking
+    "not_visible": _filtered("The object is never seen in the window.", "Nothing to do."),
+    "not_detected": _filtered("The tracker found no such object.", "Lower the thresholds."),
+    "audible_only": _filtered("The object is heard, not seen: nothing to box.", "Nothing to do."),
+    # inspection
+    "inspector_rejected": _rejected("A person rejected it.", "See the inspection's reasons."),
+    "rule_rejected": _rejected("The automatic inspector rejected it.", "See the message."),
+    "unsure": _rejected("The inspector could not tell.", "Inspect it again."),
+    "for_people": Reason("waiting", "It waits for a person.", "Inspect it, then collect."),
+    "for_batch": Reason("waiting", "It waits for a batch answer.", "Build again later."),
+    # questions
+    "another_stretch": _filtered(
+        "The object sounds and is seen elsewhere too.", "Use a multi-interval pack."
+    ),
+    "several_instances": _filtered("The words do not tell the instances apart.", "Nothing to do."),
+    "hardly_visible": _filtered(
+        "Seen in less than half of the times it should cover.", "Nothing to do."
+    ),
+    "whole_video": _filtered(
+        "The event covers nearly the whole video.", "Raise questions.max_event_cover."
+    ),
+    "not_complete": _filtered("No inspection says that everything is boxed.", "Inspect the event."),
+    "empty_answer": _filtered("The truth has no interval or box left.", "Nothing to do."),
+    "empty_box": _filtered("Rounding leaves a box without area.", "Nothing to do."),
+    "bad_name": _filtered("The name can't stand in an answer.", "Rename the object."),
+    "over_cap": _filtered("The answer exceeds a cap of the grammar.", "Nothing to do."),
+    "unknown_boxes": _filtered("Nobody looked at part of the window.", "Track or inspect it."),
+    "caption_times": _filtered(
+        "Its times are a caption's, nobody inspected them, and its split is for evaluation.",
+        "Inspect the event.",
+    ),
+    # release
+    "quota": _filtered("Left out to keep the release balanced.", "Change the quotas."),
+    "excluded": _filtered("The video is on an exclusion list.", "Nothing to do."),
+    # anywhere
+    "stage_error": _fault(
+        "The stage failed on this item.", "See the traceback; retry.", transient=True
+    ),
+    "wrong_results": _fault(
+        "The stage's results do not fit its input.", "Report it as a bug.", transient=True
+    ),
+    "child_died": _fault(
+        "The worker process died on this item.", "Retry with less memory use.", transient=True
+    ),
+    "dropped": Reason("filtered", "It was dropped from quarantine by hand.", "Nothing to do."),
+}
+
+
+class LedgerRow(Record):
+    """One item in one stage (CONTRACTS 2)."""
+
+    TABLE: ClassVar[str] = "ledger"
+    KEY: ClassVar[tuple[str, ...]] = ("stage", "item_kind", "item_id")
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [
+            req("build_id", pa.string()),
+            req("stage", pa.string()),
+            req("video_id", pa.string()),
+            req("item_kind", pa.string()),
+            req("item_id", pa.string()),
+            req("status", pa.string()),
+            opt("reason_code", pa.string()),
+            opt("message", pa.string()),
+            opt("value", pa.string()),
+            req("attempts", pa.int32()),
+            req("seconds", pa.float64()),
+            opt("tokens", pa.int64()),
+            opt("cost_usd", pa.float64()),
+            req("key", pa.string()),
+            req("at", INSTANT),
+        ]
+    )
+
+    build_id: str
+    stage: str
+    video_id: str
+    item_kind: ItemKind
+    item_id: str
+    status: Status
+    reason_code: str | None
+    message: str | None
+    value: str | None
+    attempts: int = Field(ge=1)
+    seconds: float = Field(ge=0)
+    tokens: int | None = None
+    cost_usd: float | None = None
+    key: str = Field(description="the stage key under which it happened")
+    at: Instant
+
+    @model_validator(mode="after")
+    def _reason_fits_status(self) -> Self:
+        if self.reason_code is None:
+            if self.status != "done":
+                raise ValueError(f"{self.item_id}: status {self.status!r} needs a reason code")
+            return self
+        reason = REASONS.get(self.reason_code)
+        if reason is None:
+            raise ValueError(f"reason code {self.reason_code!r} is not in schemas.ledger.REASONS")
+        if reason.status != self.status:
+            raise ValueError(
+                f"{self.item_id}: reason {self.reason_code!r} goes with {reason.status!r}, "
+                f"not with {self.status!r}"
+            )
+        return self

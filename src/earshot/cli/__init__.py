@@ -1,0 +1,74 @@
+"""The command line: `earshot COMMAND`. Parses, calls, prints; the work is done a floor below.
+
+Commands import what they need when they run, so that `earshot --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from earshot import __version__
+from earshot.cli import build, demo, inside, project, release
+from earshot.errors import EarshotError
+
+app = typer.Typer(
+    name="earshot",
+    help="From videos with captions to audio-visual spatio-temporal reasoning datasets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(project.init)
+app.command()(demo.demo)
+app.command()(project.sample)
+app.command()(build.plan)
+app.command()(build.build)
+app.command()(inside.status)
+app.command()(inside.history)
+app.add_typer(inside.quarantine_app, name="quarantine")
+app.command()(release.release)
+app.add_typer(project.config_app, name="config")
+app.command()(project.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"earshot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: ARG001 - the callback prints it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Options of every command."""
+    if debug:
+        os.environ["EARSHOT_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 1 failed, 2 bad input, 3 failure budget, 130 ^C."""
+    try:
+        app()
+    except EarshotError as error:
+        if os.environ.get("EARSHOT_DEBUG"):
+            raise
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.secho(
+            "stopped; the same command goes on where this one left off", fg="yellow", err=True
+        )
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

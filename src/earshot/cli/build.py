@@ -1,0 +1,128 @@
+"""`earshot plan` and `earshot build`: from a manifest to a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earshot.cli import show
+
+if TYPE_CHECKING:
+    from earshot.schemas.request import BuildRequest
+    from earshot.tasks.build import Report
+
+Input = Annotated[str, typer.Option("--input", "-i", help="Manifest: .jsonl, one video a line.")]
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace folder.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file; default: the workspace's config.toml."),
+]
+From = Annotated[str | None, typer.Option("--from", help="First stage that may run.")]
+To = Annotated[str | None, typer.Option("--to", help="Last stage that may run.")]
+Only = Annotated[str | None, typer.Option("--only", help="This stage alone.")]
+Force = Annotated[
+    list[str] | None, typer.Option("--force", help="Compute this stage again (may be repeated).")
+]
+Items = Annotated[
+    list[str] | None, typer.Option("--items", help="These videos alone (may be repeated).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def plan(
+    input: Input,  # noqa: A002 - the option's name
+    workspace: WorkspaceOption,
+    config: ConfigOption = None,
+    start: From = None,
+    to: To = None,
+    only: Only = None,
+    force: Force = None,
+    items: Items = None,
+    json: Json = False,
+) -> None:
+    """Say what a build would do and cost; does nothing."""
+    from earshot.tasks.pipeline import open_run
+
+    run = open_run(request_of(input, workspace, config, start, to, only, force, items))
+    plans = run.plan()
+    if json:
+        show.print_json({"stages": [one.to_json() for one in plans]})
+        return
+    show.console.print(show.plan_table(plans))
+    if not any(one.todo for one in plans):
+        show.console.print("everything is fresh: a build has nothing to do")
+
+
+def build(
+    input: Input,  # noqa: A002 - the option's name
+    workspace: WorkspaceOption,
+    config: ConfigOption = None,
+    start: From = None,
+    to: To = None,
+    only: Only = None,
+    force: Force = None,
+    items: Items = None,
+    no_prefect: Annotated[
+        bool, typer.Option("--no-prefect", help="Run in a plain loop, without a server.")
+    ] = False,
+    no_release: Annotated[bool, typer.Option("--no-release", help="Publish nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Run every stage that is not fresh, and publish a release."""
+    request = request_of(input, workspace, config, start, to, only, force, items)
+    report = run_shown(
+        request.model_copy(update={"publish": not no_release}), use_prefect=not no_prefect
+    )
+    if json:
+        show.print_json(report.to_json())
+        return
+    show.console.print(show.stage_table(report.counts))
+    for line in report.lines():
+        show.console.print(line)
+
+
+def request_of(
+    input: str,  # noqa: A002 - the option's name
+    workspace: Path,
+    config: Path | None,
+    start: str | None = None,
+    to: str | None = None,
+    only: str | None = None,
+    force: list[str] | None = None,
+    items: list[str] | None = None,
+) -> BuildRequest:
+    """Return what the options ask for, with the workspace's own config.toml as default."""
+    from earshot.schemas.request import BuildRequest
+    from earshot.store.config_file import load_config
+    from earshot.tasks.pipeline import new_run_id
+
+    own = workspace / "config.toml"
+    if config is None and own.exists():
+        config = own
+    return BuildRequest(
+        workspace=str(workspace),
+        input=input,
+        config=load_config(config),
+        start=start,
+        end=to,
+        only=only,
+        force=tuple(force or ()),
+        items=tuple(items or ()),
+        run_id=new_run_id(),
+    )
+
+
+def run_shown(request: BuildRequest, *, use_prefect: bool) -> Report:
+    """Run a build with progress bars, through Prefect or in a plain loop."""
+    from earshot.store.runlog import listen_to
+    from earshot.tasks.build import run_build
+
+    with show.progress_bars() as listener:
+        listen_to(str(request.run_id), listener)
+        if not use_prefect:
+            return run_build(request)
+        from earshot.flows.run import run_build_in_prefect
+
+        return run_build_in_prefect(request, say=show.errors.print)

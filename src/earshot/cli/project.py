@@ -1,0 +1,150 @@
+"""`earshot init`, `sample`, `config` and `doctor`: what comes before the first build."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from earshot.cli import show
+from earshot.errors import EarshotError, InputError
+
+config_app = typer.Typer(
+    help="Show and check configuration files.", no_args_is_help=True, rich_markup_mode=None
+)
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file; default: the defaults.")
+]
+
+
+def init(
+    workspace: Annotated[Path, typer.Argument(help="Folder to make a workspace of.")],
+) -> None:
+    """Make a workspace with a config.toml that lists and describes every setting."""
+    from earshot.schemas.config import Config
+    from earshot.store.config_file import render_config
+    from earshot.store.workspace import Workspace, write_atomic
+
+    place = Workspace.open(workspace, create=True)
+    if not place.config_file.exists():
+        write_atomic(place.config_file, render_config(Config()).encode())
+    show.console.print(f"workspace {place.root}")
+    show.console.print(f"settings  {place.config_file}")
+    show.console.print(f"next      earshot build --input MANIFEST.jsonl --workspace {workspace}")
+
+
+def sample(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the sample; new or empty.")],
+    videos: Annotated[int, typer.Option("--videos", min=1, help="How many videos.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, another world.")] = 0,
+) -> None:
+    """Make small videos with captions, and their exact truth beside them."""
+    made = make_sample(out, videos, seed)
+    show.console.print(f"input  {made[0]}")
+    show.console.print(f"truth  {made[1]}  (the pipeline is never given this)")
+    show.console.print(f"next   earshot build --input {made[0]} --workspace WORKSPACE")
+
+
+def make_sample(out: Path, videos: int, seed: int) -> tuple[Path, Path]:
+    """Write the sample world with a progress bar; return manifest and truth folder."""
+    from rich.progress import track
+
+    from earshot.media.sample_world import write_sample_world
+
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"--out {out} is not empty: name a new or an empty folder")
+    steps = iter(
+        track(range(videos), description="sample   ", console=show.errors, transient=False)
+    )
+
+    def advance(done: int, of: int) -> None:
+        del done, of
+        next(steps, None)
+
+    world = write_sample_world(out, videos, seed, progress=advance)
+    for _ in steps:  # lets the bar end
+        pass
+    return world.manifest, world.truth
+
+
+@config_app.command("show")
+def config_show(config: ConfigFile = None) -> None:
+    """Print all settings with their descriptions, as TOML."""
+    from earshot.store.config_file import load_config, render_config
+
+    sys.stdout.write(render_config(load_config(config)))
+
+
+@config_app.command("check")
+def config_check(
+    config: Annotated[Path, typer.Argument(help="TOML file to check.")],
+) -> None:
+    """Check a configuration file; say what differs from the defaults."""
+    from earshot.schemas.config import Config
+    from earshot.store.config_file import load_config
+
+    found, default = load_config(config).model_dump(), Config().model_dump()
+    for section, fields in found.items():
+        for name, value in fields.items():
+            if value != default[section][name]:
+                before = default[section][name]
+                show.console.print(f"{section}.{name} = {value!r}  (default {before!r})")
+    show.console.print(f"{config} is fine")
+
+
+def doctor() -> None:
+    """Check what the machine has; say what is missing and how to get it."""
+    table = Table(header_style="bold")
+    for name in ("check", "", "found"):
+        table.add_column(name, overflow="fold")
+    failed = False
+    for name, needed, found in _checks():
+        mark = (
+            "[green]ok[/green]" if found else ("[red]missing[/red]" if needed else "not installed")
+        )
+        failed |= needed and not found
+        table.add_row(name, mark, found or _REMEDIES.get(name, ""))
+    show.console.print(table)
+    if failed:
+        raise EarshotError("something that earshot needs is missing: see the table")
+
+
+_REMEDIES = {
+    "vision": "pip install 'earshot[vision]': Grounded-SAM2 on transformers",
+    "original": "pip install 'earshot[original]': the sam2 and groundingdino-py packages",
+    "inspect": "pip install 'earshot[inspect]': Label Studio",
+    "train": "pip install 'earshot[train]': TRL",
+    "h264 encoder": "reinstall PyAV: `pip install --force-reinstall av`",
+    "aac encoder": "reinstall PyAV: `pip install --force-reinstall av`",
+}
+_EXTRAS = {"vision": "transformers", "original": "sam2", "inspect": "label_studio_sdk"}
+
+
+def _checks() -> list[tuple[str, bool, str]]:
+    """(name, needed, what was found or the empty string) of everything that is checked."""
+    import av.codec
+
+    rows = [("Python", True, f"{platform.python_version()} on {platform.machine()}")]
+    packages = ("prefect", "fastapi", "pyarrow", "duckdb", "av", "openai")
+    rows.extend((package, True, _version_of(package)) for package in packages)
+    for name, codec in (("h264 encoder", "libx264"), ("aac encoder", "aac")):
+        found = codec if codec in av.codec.codecs_available else ""
+        rows.append((name, True, found))
+    rows.extend(
+        (extra, False, "installed" if importlib.util.find_spec(module) else "")
+        for extra, module in {**_EXTRAS, "train": "trl"}.items()
+    )
+    return rows
+
+
+def _version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

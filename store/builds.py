@@ -1,0 +1,114 @@
+"""Builds: what a run computes with, kept as `builds/<build_id>.json` and `inputs/<digest>.parquet`.
+
+The same config, stage versions and input give the same build again, so a command that was killed
+and is run again goes on with its build.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from earshot.errors import InputError
+from earshot.schemas.arrow import from_table, to_table
+from earshot.schemas.base import digest_of
+from earshot.schemas.build import Build
+from earshot.schemas.config import Config
+from earshot.schemas.manifest import ManifestEntry
+from earshot.store.manifest import Fault, Manifest
+from earshot.store.stage import Stage
+from earshot.store.workspace import Workspace, write_atomic
+
+
+def start_build(
+    workspace: Workspace,
+    manifest: Manifest,
+    config: Config,
+    stages: Sequence[type[Stage[Any]]],
+    code_version: str,
+) -> Build:
+    """Return the latest build if it computes with the same things, else write a new one."""
+    versions = {stage.name: stage.version for stage in stages}
+    content = {
+        "input_uri": manifest.uri,
+        "input_base": manifest.base,
+        "input_digest": manifest.digest,
+        "stages": versions,
+        "config": config.model_dump(mode="json"),
+    }
+    latest = latest_build(workspace)
+    if latest is not None and latest.model_dump(mode="json", include=set(content)) == content:
+        return latest
+    number = 1 + max((int(path.name.split("-")[0]) for path in _files(workspace)), default=0)
+    _keep_input(workspace, manifest)
+    build = Build(
+        build_id=f"{number:04d}-{digest_of(content)[:8]}",
+        at=datetime.now(UTC),
+        code_version=code_version,
+        input_uri=manifest.uri,
+        input_base=manifest.base,
+        input_digest=manifest.digest,
+        stages=versions,
+        config=config,
+    )
+    path = workspace.builds / f"{build.build_id}.json"
+    write_atomic(path, build.model_dump_json(indent=1).encode())
+    return build
+
+
+def latest_build(workspace: Workspace) -> Build | None:
+    """Return the build with the highest number, or None where there is none."""
+    files = _files(workspace)
+    return Build.model_validate_json(files[-1].read_bytes()) if files else None
+
+
+def load_build(workspace: Workspace, build_id: str | None = None) -> Build:
+    """Return a build by id, or the latest.
+
+    Raises:
+        InputError: if it is not there.
+    """
+    if build_id is None:
+        latest = latest_build(workspace)
+        if latest is None:
+            raise InputError(
+                f"{workspace.root} has no build yet: run `earshot build --input MANIFEST "
+                f"--workspace {workspace.root}`"
+            )
+        return latest
+    path = workspace.builds / f"{build_id}.json"
+    if not path.exists():
+        known = ", ".join(file.stem for file in _files(workspace)) or "none"
+        raise InputError(f"no build {build_id!r} in {workspace.root}: expected one of {known}")
+    return Build.model_validate_json(path.read_bytes())
+
+
+def load_input(workspace: Workspace, build: Build) -> Manifest:
+    """Return the manifest's rows as the build saw them."""
+    stem = workspace.inputs / build.input_digest
+    table = pq.read_table(stem.with_suffix(".parquet"))
+    entries = {entry.video_id: entry for entry in from_table(ManifestEntry, table)}
+    faults = json.loads(stem.with_suffix(".json").read_text())
+    return Manifest(
+        build.input_uri, build.input_base, entries, tuple(Fault(**fault) for fault in faults)
+    )
+
+
+def _keep_input(workspace: Workspace, manifest: Manifest) -> None:
+    stem = workspace.inputs / manifest.digest
+    sink = io.BytesIO()
+    rows = [manifest.entries[video_id] for video_id in sorted(manifest.entries)]
+    pq.write_table(to_table(ManifestEntry, rows), sink, compression="zstd")
+    write_atomic(stem.with_suffix(".parquet"), sink.getvalue())
+    faults = [asdict(fault) for fault in manifest.faults]
+    write_atomic(stem.with_suffix(".json"), json.dumps(faults, indent=1).encode())
+
+
+def _files(workspace: Workspace) -> list[Any]:
+    return sorted(workspace.builds.glob("[0-9]*.json")) if workspace.builds.exists() else []

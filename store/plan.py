@@ -1,0 +1,215 @@
+"""What a build would do: per stage, how many videos are fresh, stale and why, missing or stopped.
+
+Works on committed parts alone: opens no media, calls nobody, starts nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from earshot.errors import InputError
+from earshot.schemas.config import RunConfig
+from earshot.schemas.state import StageState
+from earshot.store.snapshot import Found, Key, Snapshot
+from earshot.store.stage import Estimate, Stage
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which part of the work a build is asked to do.
+
+    Attributes:
+        start, end: first and last stage that may run; None: from or to the end.
+        only: this stage alone.
+        force: stages whose fresh results are computed again.
+        videos: these videos alone; None: all.
+        run_id: forced results that carry it are not computed again (a run that goes on).
+    """
+
+    start: str | None = None
+    end: str | None = None
+    only: str | None = None
+    force: frozenset[str] = frozenset()
+    videos: frozenset[str] | None = None
+    run_id: str = ""
+
+    def check(self, stages: Collection[str], known_videos: Collection[str]) -> None:
+        """Check the names.
+
+        Raises:
+            InputError: for an unknown stage or video, or `only` beside a range.
+        """
+        for name in {self.start, self.end, self.only, *self.force} - {None}:
+            if name not in stages:
+                raise InputError(f"no stage {name!r}: expected one of {', '.join(stages)}")
+        if self.only and (self.start or self.end):
+            raise InputError(f"--only {self.only} stands alone: leave out --from and --to")
+        order = list(stages)
+        if self.start and self.end and order.index(self.start) > order.index(self.end):
+            raise InputError(f"--from {self.start} comes after --to {self.end}: swap them")
+        unknown = sorted((self.videos or frozenset()) - set(known_videos))
+        if unknown:
+            raise InputError(
+                f"--items {unknown[0]!r} is not in the manifest ({len(known_videos)} videos): "
+                "check the id"
+            )
+
+    def stages(self, order: Collection[str]) -> list[str]:
+        """Return the stages that may run, in order."""
+        names = list(order)
+        if self.only:
+            return [self.only]
+        first = names.index(self.start) if self.start else 0
+        last = names.index(self.end) if self.end else len(names) - 1
+        return names[first : last + 1]
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What one stage has to do.
+
+    Attributes:
+        fresh: nothing to do: done, filtered or rejected under the present key.
+        stale: {reason: videos} that have results under another key. A video whose config and
+            input changed counts once, under `config+input`.
+        missing: never computed.
+        again: forced, waiting, transient faults with tries left, or `quarantine retry`.
+        quarantined: stopped by a fault, and left so.
+        behind: videos that may come on top once the stages before have run (an upper bound).
+        cost: estimate for stale, missing and again.
+    """
+
+    stage: str
+    fresh: int
+    stale: dict[str, int]
+    missing: int
+    again: int
+    quarantined: int
+    behind: int
+    todo: tuple[str, ...]
+    cost: Estimate = field(default_factory=Estimate)
+    task_runs: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `earshot plan --json` prints."""
+        return {
+            "stage": self.stage,
+            "fresh": self.fresh,
+            "stale": self.stale,
+            "missing": self.missing,
+            "again": self.again,
+            "quarantined": self.quarantined,
+            "behind": self.behind,
+            "todo": list(self.todo),
+            "task_runs": self.task_runs,
+            "cost": vars(self.cost),
+        }
+
+
+def plan(
+    snapshot: Snapshot, selection: Selection, stages: Sequence[str] | None = None
+) -> list[StagePlan]:
+    """Return what each of some stages (default: the selected ones) has to do, in order."""
+    plans: list[StagePlan] = []
+    behind: set[str] = set()
+    for name in selection.stages(snapshot.stages) if stages is None else stages:
+        one = _plan_stage(snapshot, snapshot.stages[name], selection, behind)
+        plans.append(one)
+        behind |= set(one.todo)
+    return plans
+
+
+def todo(snapshot: Snapshot, stage: str, selection: Selection) -> list[str]:
+    """Return the videos that a stage has to compute now."""
+    return list(_plan_stage(snapshot, snapshot.stages[stage], selection, set(), cost=False).todo)
+
+
+def batches(run: RunConfig, stage: Stage[Any], videos: list[str]) -> list[list[str]]:
+    """Cut videos into batches of the stage's size, in order."""
+    size = run.track_batch_size if stage.batch == "track_batch_size" else run.batch_size
+    return [videos[at : at + size] for at in range(0, len(videos), size)]
+
+
+def shard_of(videos: list[str], size: int) -> list[list[str]]:
+    """Cut videos into shards of at most `size`, as even as can be, in order."""
+    count = max(1, math.ceil(len(videos) / size))
+    bounds = [len(videos) * at // count for at in range(count + 1)]
+    return [videos[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def _plan_stage(
+    snapshot: Snapshot,
+    stage: Stage[Any],
+    selection: Selection,
+    behind: set[str],
+    *,
+    cost: bool = True,
+) -> StagePlan:
+    chosen = sorted(selection.videos or snapshot.entries)
+    reached = snapshot.reach(stage.name, chosen)
+    keys = snapshot.keys(stage.name, reached)
+    kinds: dict[str, str] = {
+        video_id: _kind(snapshot, stage.name, video_id, keys[video_id], selection)
+        for video_id in reached
+    }
+    counts = Counter(kinds.values())
+    work = tuple(v for v in reached if kinds[v] not in ("fresh", "quarantined"))
+    return StagePlan(
+        stage.name,
+        fresh=counts["fresh"],
+        stale={
+            kind.removeprefix("stale:"): n
+            for kind, n in sorted(counts.items())
+            if kind.startswith("stale:")
+        },
+        missing=counts["missing"],
+        again=counts["again"],
+        quarantined=counts["quarantined"],
+        behind=len(behind - set(work)),
+        todo=work,
+        cost=_cost(snapshot, stage, work) if cost and work else Estimate(),
+        task_runs=len(batches(snapshot.build.config.run, stage, list(work))),
+    )
+
+
+def _kind(snapshot: Snapshot, stage: str, video_id: str, key: Key, selection: Selection) -> str:
+    found = snapshot.latest(stage, video_id)
+    if found is None:
+        known = snapshot.found(stage).get(video_id)
+        return f"stale:{_why(known, key)}" if known else "missing"
+    if stage in selection.force and found.state.run_id != selection.run_id:
+        return "again"
+    # What waits is asked again in every run, but once.
+    if found.state.status == "waiting" and found.state.run_id != selection.run_id:
+        return "again"
+    if snapshot.current(stage, video_id) is None:
+        return "again" if found.state.run_id != selection.run_id else "quarantined"
+    return "quarantined" if snapshot.status(found) == "quarantined" else "fresh"
+
+
+def _why(known: dict[str, Found], key: Key) -> str:
+    """Name the parts of the key that differ from the nearest earlier one."""
+    changes = [_differences(found.state, key) for found in known.values()]
+    fewest = min(len(names) for names in changes)
+    return "+".join(next(names for names in changes if len(names) == fewest))
+
+
+def _differences(state: StageState, key: Key) -> list[str]:
+    parts = {
+        "code": state.stage_version != key.stage_version,
+        "config": state.config_digest != key.config_digest,
+        "prompt": state.prompt_digest != key.prompt_digest,
+        "model": state.model_digest != key.model_digest,
+        "input": state.input_digest != key.input_digest,
+    }
+    return [name for name, differs in parts.items() if differs]
+
+
+def _cost(snapshot: Snapshot, stage: Stage[Any], videos: tuple[str, ...]) -> Estimate:
+    given = snapshot.inputs(stage, videos)
+    return stage.estimate([given[video_id] for video_id in videos])

@@ -1,0 +1,49 @@
+"""The log of one run: JSON lines in the workspace, and listeners such as a progress bar.
+
+Says what happened; decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from earshot.store.workspace import Workspace
+
+Listener = Callable[[str, dict[str, Any]], None]
+_LISTENERS: dict[str, list[Listener]] = {}
+
+
+def listen_to(run_id: str, listener: Listener) -> None:
+    """Call `listener(event, fields)` for every line of a run's log in this process from now on."""
+    _LISTENERS.setdefault(run_id, []).append(listener)
+
+
+class RunLog:
+    """Writes `logs/<run_id>.jsonl`; every line has `at`, `event` and the event's own fields.
+
+    Events: run_started, stage_started (total), video_done (stage, video_id, status, reason_code,
+    seconds), part_committed, stage_finished, waiting_for_lease, run_finished.
+    """
+
+    def __init__(self, workspace: Workspace, run_id: str) -> None:
+        self.path = workspace.logs / f"{run_id}.jsonl"
+        self._run_id = run_id
+        self._lock = threading.Lock()
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one line and tell the listeners."""
+        line = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": event,
+            **fields,
+        }
+        with self._lock:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            for listener in _LISTENERS.get(self._run_id, ()):
+                listener(event, fields)

@@ -1,0 +1,235 @@
+"""The stage protocol: what a step declares, takes and gives (CONTRACTS 9).
+
+A stage is a function over a batch of videos that says for each what became of it. It never reads
+or writes the workspace: the runner hands it the declared fields and stores what it returns.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from earshot.schemas.base import Record
+from earshot.schemas.config import Section
+from earshot.schemas.ledger import ItemKind, Status
+
+R = TypeVar("R", bound=Record)
+C = TypeVar("C", bound=Section)
+
+
+@dataclass(frozen=True)
+class Reads:
+    """A table that a stage reads.
+
+    Attributes:
+        kind: the record class.
+        fields: what the stage's key depends on; `digest` stands for the whole row.
+        beside: fields that the stage may use and that change nothing about its result, such as
+            the place of a file whose sha256 is among `fields`.
+    """
+
+    kind: type[Record]
+    fields: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+
+class StageInput:
+    """What one video brings into a stage: the rows of the declared tables.
+
+    Reading a field that the stage did not declare raises AttributeError: it would make results
+    depend on something that their key does not know.
+    """
+
+    def __init__(self, video_id: str, rows: Mapping[type[Record], Sequence[Record]]) -> None:
+        self.video_id = video_id
+        self._rows = rows
+
+    def all(self, kind: type[R]) -> list[R]:
+        """Return the video's rows of a table, sorted by their key."""
+        return list(self._rows[kind])  # type: ignore[arg-type]
+
+    def one(self, kind: type[R]) -> R:
+        """Return the video's only row of a table."""
+        (row,) = self.all(kind)
+        return row
+
+
+@dataclass(frozen=True)
+class Item:
+    """What became of one item (a caption, an event, an object, a tube, a question) of a video."""
+
+    item_id: str
+    status: Status = "done"
+    reason_code: str | None = None
+    message: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video in a stage; use one of the sub-classes."""
+
+    status: ClassVar[Status]
+    video_id: str
+    items: tuple[Item, ...] = ()
+    tokens: int | None = None
+    cost_usd: float | None = None
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Rows to store; only `Done` and `Waiting` have any."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Done(Outcome):
+    """The stage is through with the video; `rows` may be empty, with `reason_code` `empty`."""
+
+    status: ClassVar[Status] = "done"
+    rows: tuple[Record, ...] = ()
+    reason_code: str | None = None
+    message: str | None = None
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Rows to store."""
+        return self.rows
+
+
+@dataclass(frozen=True)
+class _Reasoned(Outcome):
+    reason_code: str = ""
+    message: str = ""
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Filtered(_Reasoned):
+    """A rule leaves the video out; later stages don't see it."""
+
+    status: ClassVar[Status] = "filtered"
+
+
+@dataclass(frozen=True)
+class Rejected(_Reasoned):
+    """A person or the automatic inspector rejected the video; later stages don't see it."""
+
+    status: ClassVar[Status] = "rejected"
+
+
+@dataclass(frozen=True)
+class Quarantined(_Reasoned):
+    """A fault stopped the video; `traceback` is kept in a file of the workspace."""
+
+    status: ClassVar[Status] = "quarantined"
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class Waiting(_Reasoned):
+    """The video waits for people or for a batch answer; asked again by the next build."""
+
+    status: ClassVar[Status] = "waiting"
+    rows: tuple[Record, ...] = ()
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Rows to store."""
+        return self.rows
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What besides code, config and input decides a stage's result."""
+
+    prompt: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What some videos will cost in a stage, before it runs."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    frames: int = 0
+    gpu_s: float = 0.0
+    annotator_s: float = 0.0
+
+    def __add__(self, other: Estimate) -> Estimate:
+        """Sum of two estimates."""
+        return Estimate(
+            self.calls + other.calls,
+            self.tokens + other.tokens,
+            self.usd + other.usd,
+            self.frames + other.frames,
+            self.gpu_s + other.gpu_s,
+            self.annotator_s + other.annotator_s,
+        )
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """Where a stage finds what is not in tables.
+
+    Attributes:
+        input_base: folder or URL that the manifest's relative uris start from.
+        cache: folder for fetched media and digests.
+    """
+
+    input_base: str
+    cache: Path
+
+
+class Stage(ABC, Generic[C]):
+    """One step of the pipeline.
+
+    Class attributes:
+        name: as in tables, ledger and CLI.
+        version: changes by hand whenever code, prompt or records change what comes out.
+        section: the part of `Config` that the stage gets, and nothing else of it.
+        reads, writes: tables in and out.
+        item_kind: the kind of item that `items` accounts for beside the video; None where the
+            video itself is the item.
+        batch: which batch size of `RunConfig` applies.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    section: ClassVar[str]
+    reads: ClassVar[tuple[Reads, ...]]
+    writes: ClassVar[tuple[type[Record], ...]]
+    item_kind: ClassVar[ItemKind | None] = None
+    batch: ClassVar[Literal["batch_size", "track_batch_size"]] = "batch_size"
+
+    def __init__(self, config: C, context: StageContext) -> None:
+        self.config = config
+        self.context = context
+
+    def digests(self) -> Digests:
+        """Digests of the prompt and of the model weights, where there are any."""
+        return Digests()
+
+    def outside(self, given: StageInput) -> dict[str, Any]:
+        """Facts from outside the tables that belong to the key (a file's sha256): JSON values."""
+        return {}
+
+    def items(self, given: StageInput) -> tuple[str, ...]:
+        """Ids of `item_kind` in this video: the outcome has to account for each of them."""
+        return ()
+
+    @abstractmethod
+    def run(self, batch: Sequence[StageInput]) -> Iterator[Outcome]:
+        """Yield one outcome for each video of the batch, in any order.
+
+        An `ItemError` raised here quarantines the whole rest of the batch: catch what one video
+        does and yield `Quarantined` for it.
+        """
+
+    def estimate(self, batch: Sequence[StageInput]) -> Estimate:
+        """What the batch will cost; called by `plan`, so it opens no media and calls nobody."""
+        return Estimate()

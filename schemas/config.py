@@ -21,7 +21,6 @@ class ProbeConfig(Section):
     """Opening and measuring the videos."""
 
     max_bytes: int = Field(4_000_000_000, gt=0, description="larger files are quarantined")
-    timeout_s: float = Field(120, gt=0, description="wall limit for opening and decoding one video")
     silence_dbfs: float = Field(-60, le=0, description="peak level below which sound is silence")
 
 
@@ -139,6 +138,9 @@ class RunConfig(Section):
     batch_size: int = Field(50, ge=1, description="videos a task run, light stages")
     track_batch_size: int = Field(8, ge=1, description="videos a task run, tracking")
     shard_size: int = Field(500, ge=1, description="videos a flow run")
+    limit_s: float = Field(
+        120, gt=0, description="wall limit for measuring one video or decoding one frame of it"
+    )
     workers: int = Field(2, ge=1, description="batches at a time")
     failure_share: float = Field(
         0.2, ge=0, le=1, description="more quarantined videos than this fail the build"

@@ -77,6 +77,14 @@ REASONS: dict[str, Reason] = {
     # captions and events of the manifest
     "bad_entry": _fault("A manifest row can't be read.", "Mend the row."),
     "duplicate_id": _fault("Two manifest rows have one video_id.", "Rename one of them."),
+    "cut_end": Reason(
+        "done",
+        "An end lay beyond the video's by no more than captions.tolerance_s and was cut to it.",
+        "Nothing to do; set the tolerance to 0 to refuse such times.",
+    ),
+    "mistyped_time": _fault(
+        "A time is missing or no number of seconds.", "Write seconds: 72.5, not 1:12.5."
+    ),
     "bad_time": _fault("A time is not a finite number of seconds >= 0.", "Mend the time."),
     "reversed_time": _fault("An interval ends before it starts.", "Swap or mend the times."),
     "zero_length": _fault("An interval has no length.", "Mend the times."),
@@ -84,6 +92,14 @@ REASONS: dict[str, Reason] = {
     "empty_text": _fault("A caption has no text.", "Write one or leave the caption out."),
     "no_text": _fault("A video has neither captions nor events.", "Give it one of them."),
     "no_label": _fault("An event has neither label nor description nor caption.", "Give it one."),
+    # boxes of an annotation file
+    "bad_box": _fault("A box is not four finite numbers.", "Mend the box."),
+    "absurd_box": _fault("A box has a coordinate that no picture has.", "Draw the box again."),
+    "box_out_of_range": _fault(
+        "A box reaches out of its frame.", "Mend the box; write shares of width and height."
+    ),
+    "reversed_box": _fault("A box ends before it starts.", "Swap or mend its corners."),
+    "zero_area_box": _fault("A box has no area.", "Mend the box or leave it out."),
     # filters (R-AVST section 3, CONTRACTS 3)
     "too_long": _filtered("The video is longer than the limit.", "Raise filter.max_duration_s."),
     "too_short": _filtered("The video is shorter than the limit.", "Lower filter.min_duration_s."),

@@ -13,7 +13,12 @@ class BuildRequest(Frozen):
 
     workspace: str = Field(description="workspace folder; absolute where a worker runs the flow")
     input: str | None = Field(
-        None, description="manifest (.jsonl); empty: go on with the workspace's latest build"
+        None,
+        description="manifest or annotation file; empty: go on with the workspace's latest build",
+    )
+    input_kind: str | None = Field(None, description="the input's format; empty: found out")
+    media_root: str | None = Field(
+        None, description="folder or URL of the videos; empty: where the input lies"
     )
     config: Config = Field(Config(), description="settings; used with an input only")
     start: str | None = Field(None, description="first stage that may run")

@@ -21,19 +21,19 @@ from earshot.schemas.base import digest_of
 from earshot.schemas.build import Build
 from earshot.schemas.config import Config
 from earshot.schemas.manifest import ManifestEntry
-from earshot.store.manifest import Fault, Manifest
+from earshot.store.manifests import Fault, Manifest
 from earshot.store.stage import Stage
 from earshot.store.workspace import Workspace, write_atomic
 
 
-def start_build(
+def make_build(
     workspace: Workspace,
     manifest: Manifest,
     config: Config,
     stages: Sequence[type[Stage[Any]]],
     code_version: str,
 ) -> Build:
-    """Return the latest build if it computes with the same things, else write a new one."""
+    """Return the latest build if it computes with the same things, else a new one, not yet kept."""
     versions = {stage.name: stage.version for stage in stages}
     content = {
         "input_uri": manifest.uri,
@@ -46,8 +46,7 @@ def start_build(
     if latest is not None and latest.model_dump(mode="json", include=set(content)) == content:
         return latest
     number = 1 + max((int(path.name.split("-")[0]) for path in _files(workspace)), default=0)
-    _keep_input(workspace, manifest)
-    build = Build(
+    return Build(
         build_id=f"{number:04d}-{digest_of(content)[:8]}",
         at=datetime.now(UTC),
         code_version=code_version,
@@ -57,9 +56,14 @@ def start_build(
         stages=versions,
         config=config,
     )
+
+
+def keep_build(workspace: Workspace, build: Build, manifest: Manifest) -> None:
+    """Write a build and its input, so that it is the workspace's latest from now on."""
     path = workspace.builds / f"{build.build_id}.json"
-    write_atomic(path, build.model_dump_json(indent=1).encode())
-    return build
+    if not path.exists():
+        _keep_input(workspace, manifest)
+        write_atomic(path, build.model_dump_json(indent=1).encode())
 
 
 def latest_build(workspace: Workspace) -> Build | None:

@@ -11,6 +11,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -195,7 +196,7 @@ class Snapshot:
         columns = list(dict.fromkeys((*kind.KEY, *fields)))
         grouped: dict[str, list[list[Any]]] = {video_id: [] for video_id in videos}
         for row in self._table(kind, videos, columns).to_pylist():
-            grouped[row["video_id"]].append([row[name] for name in columns])
+            grouped[row["video_id"]].append([_plain(row[name]) for name in columns])
         for rows in grouped.values():
             rows.sort(key=lambda row: row[: len(kind.KEY)])
         return grouped
@@ -253,12 +254,13 @@ class Snapshot:
     ) -> pa.Table:
         self.found(owner)  # checks the parts, so that damaged ones are known
         seen: dict[tuple[Any, ...], None] = {}
+        keys = {v: key.key for v, key in self.keys(owner, videos).items()}
         pieces = []
         for part in reversed(self._parts[owner]):
             if part in self.damaged and not part.holds_people_work():
                 continue
             try:
-                piece = part.read(kind.TABLE, list(names))
+                piece = part.read(kind.TABLE)
             except PartError as error:
                 raise WorkspaceError(
                     f"{error}; it holds what people decided: restore the file from a backup"
@@ -266,7 +268,7 @@ class Snapshot:
             if piece is None or piece.num_rows == 0:
                 continue
             mask = pc.is_in(piece.column("video_id"), value_set=pa.array(list(videos), pa.string()))
-            piece = piece.filter(mask)
+            piece = _people_or_current(piece.filter(mask), keys).select(names)
             ids = list(zip(*(piece.column(name).to_pylist() for name in kind.KEY), strict=True))
             fresh = [row not in seen for row in ids]
             seen.update(dict.fromkeys(ids))
@@ -326,6 +328,21 @@ def _matching(table: pa.Table, keys: Mapping[str, str], column: str = "stage_key
     """Rows whose (video_id, `column`) is among `keys`."""
     pairs = zip(table.column("video_id").to_pylist(), table.column(column).to_pylist(), strict=True)
     return table.filter(pa.array([keys.get(video) == key for video, key in pairs], pa.bool_()))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _people_or_current(table: pa.Table, keys: Mapping[str, str]) -> pa.Table:
+    """Leave out what the automatic inspector said under another key; people's rows all stay."""
+    if "inspected_by" not in table.column_names:
+        return table
+    columns = (table.column(name).to_pylist() for name in ("video_id", "stage_key", "inspected_by"))
+    rows = zip(*columns, strict=True)
+    kept = [by != "automatic" or keys.get(video) == key for video, key, by in rows]
+    return table.filter(pa.array(kept, pa.bool_()))
 
 
 def _empty(kind: type[Record], names: Sequence[str]) -> pa.Table:

@@ -179,10 +179,12 @@ class StageContext:
     Attributes:
         input_base: folder or URL that the manifest's relative uris start from.
         cache: folder for fetched media and digests.
+        limit_s: wall limit of a child process for one video or frame; in no key.
     """
 
     input_base: str
     cache: Path
+    limit_s: float = 120.0
 
 
 class Stage(ABC, Generic[C]):

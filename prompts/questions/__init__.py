@@ -1,0 +1,1 @@
+"""Question template packs, one YAML file each; `earshot.prompts.packs` reads them."""

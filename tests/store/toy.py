@@ -10,8 +10,8 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.config import CaptionsConfig, Config, FilterConfig, ProbeConfig
 from earshot.schemas.manifest import ManifestEntry, RawCaption
 from earshot.schemas.video import Video
-from earshot.store.builds import start_build
-from earshot.store.manifest import Manifest
+from earshot.store.builds import keep_build, make_build
+from earshot.store.manifests import Manifest
 from earshot.store.plan import Selection, todo
 from earshot.store.runlog import RunLog
 from earshot.store.runner import Receipt, run_batch
@@ -139,7 +139,8 @@ def toy_snapshot(
     workspace = Workspace.open(root, create=True)
     chosen = config or Config()
     manifest = Manifest("toy.jsonl", "/toy", {entry.video_id: entry for entry in entries}, ())
-    build = start_build(workspace, manifest, chosen, TOY_STAGES, "0")
+    build = make_build(workspace, manifest, chosen, TOY_STAGES, "0")
+    keep_build(workspace, build, manifest)
     context = StageContext("/toy", workspace.cache)
     stages = [stage(getattr(chosen, stage.section), context) for stage in TOY_STAGES]
     return Snapshot(workspace, build, manifest.entries, stages)

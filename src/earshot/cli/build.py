@@ -45,12 +45,13 @@ def plan(
     """Say what a build would do and cost; does nothing."""
     from earshot.tasks.pipeline import open_run
 
-    run = open_run(request_of(input, workspace, config, start, to, only, force, items))
+    request = request_of(input, workspace, config, start, to, only, force, items)
+    run = open_run(request, keep=False)
     plans = run.plan()
     if json:
         show.print_json({"stages": [one.to_json() for one in plans]})
         return
-    show.console.print(show.plan_table(plans))
+    show.print_plan(plans)
     if not any(one.todo for one in plans):
         show.console.print("everything is fresh: a build has nothing to do")
 
@@ -78,7 +79,7 @@ def build(
     if json:
         show.print_json(report.to_json())
         return
-    show.console.print(show.stage_table(report.counts))
+    show.print_stages(report.counts)
     for line in report.lines():
         show.console.print(line)
 

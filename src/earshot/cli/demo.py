@@ -27,15 +27,16 @@ def demo(
     report = run_shown(request_of(str(manifest), workspace, None), use_prefect=not no_prefect)
     if report.was_fresh:
         show.console.print("everything is fresh: nothing was done")
-    show.console.print(show.stage_table(report.counts))
+    show.print_stages(report.counts)
     for line in report.lines():
         show.console.print(line)
     sheet = out / "contact_sheet.png"
     if not report.was_fresh or not sheet.exists():
-        from earshot.tasks.contact_sheet import draw_contact_sheet
+        from earshot.tasks.draw_contact_sheet import draw_contact_sheet
 
         draw_contact_sheet(workspace, sheet)
-    show.console.print(f"picture   {sheet}")
+    if sheet.exists():
+        show.console.print(f"picture   {sheet}")
     if not no_prefect:
         show.console.print(f"history   earshot history --workspace {workspace}")
     show.console.print("your own  earshot build --input MANIFEST.jsonl --workspace WORKSPACE")

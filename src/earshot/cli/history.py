@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from earshot.cli import show
@@ -22,11 +23,11 @@ def show_history(workspace: Path, *, list_only: bool, json: bool) -> None:
     if json:
         show.print_json({"flow_runs": [_to_json(run) for run in runs]})
         return
-    table = Table(header_style="bold")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("start", "flow", "run", "state", "seconds", "task runs"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for run in runs:
-        start = f"{run.start:%Y-%m-%d %H:%M:%S}" if run.start else ""
+        start = f"{run.start:%m-%d %H:%M}" if run.start else ""
         cells = (start, run.flow, run.name, run.state, f"{run.duration_s:.1f}", run.task_runs)
         table.add_row(*(str(cell) for cell in cells))
     show.console.print(table)

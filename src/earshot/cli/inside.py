@@ -31,7 +31,7 @@ def status(workspace: WorkspaceOption, build: BuildOption = None, json: Json = F
     if json:
         show.print_json({"stages": [count.to_json() for count in counts]})
         return
-    show.console.print(show.stage_table(counts))
+    show.print_stages(counts)
     for part, said in session.snapshot.damaged.items():
         show.console.print(f"[red]damaged part {part.stage}/{part.part_id}[/red]: {said}")
     pending = sum(count.pending for count in counts)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -26,44 +27,51 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def stage_table(counts: Iterable[StageCount]) -> Table:
-    """The stages: what went in, what became of it, how long it took."""
-    table = Table(title="stages", title_justify="left", header_style="bold")
-    for name in ("stage", "item"):
-        table.add_column(name)
-    for name in ("in", "done", "filtered", "rejected", "quarantined", "waiting", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_column("reasons")
-    for count in counts:
-        said = {status: count.by_status.get(status, 0) for status in _STATUSES}
-        cells = [str(said[status] or "·") for status in _STATUSES]
-        if said["quarantined"]:
-            cells[3] = f"[red]{cells[3]}[/red]"
-        seconds = f"{count.seconds:.1f}" if count.seconds else "·"
-        reasons = ", ".join(f"{code} {n}" for code, n in count.reasons.items())
-        table.add_row(count.stage, count.item_kind, str(count.n_in), *cells, seconds, reasons)
-    return table
+def print_stages(counts: Iterable[StageCount]) -> None:
+    """Print the stages: what went in, what became of it, how long it took; then why."""
+    from earshot.schemas.ledger import REASONS
+
+    rows = list(counts)
+    # 80 columns are narrow: rejected and waiting items have a column only where there are any.
+    shown = [s for s in _STATUSES if s not in _RARE or any(c.by_status.get(s) for c in rows)]
+    table = _table("stage", "item", right=("in", *shown, "seconds"))
+    for count in rows:
+        said = {status: str(count.by_status.get(status) or "·") for status in shown}
+        if count.by_status.get("quarantined"):
+            said["quarantined"] = f"[red]{said['quarantined']}[/red]"
+        seconds = f"{count.seconds:.1f}" if count.item_kind == "video" else "·"
+        table.add_row(count.stage, count.item_kind, str(count.n_in), *said.values(), seconds)
+    console.print(table)
+    for count in rows:
+        for code, number in count.reasons.items():
+            reason = REASONS[code]
+            where = f"{count.stage}: {number} {count.item_kind}{'s' if number > 1 else ''}"
+            console.print(f"{where} {reason.status}, {code}: {reason.sentence}", soft_wrap=True)
 
 
-def plan_table(plans: Sequence[StagePlan]) -> Table:
-    """What each stage has to do, and why."""
-    table = Table(title="plan (videos)", title_justify="left", header_style="bold")
-    table.add_column("stage")
-    for name in ("fresh", "stale", "missing", "again", "quarantined", "behind", "task runs"):
-        table.add_column(name, justify="right")
-    table.add_column("stale because of")
-    table.add_column("cost")
+def print_plan(plans: Sequence[StagePlan]) -> None:
+    """Print what each stage has to do, why, and what it will cost."""
+    right = ("fresh", "stale", "missing", "again", "quarantined", "behind", "runs")
+    table = _table("stage", right=right)
     for one in plans:
         numbers = (one.fresh, sum(one.stale.values()), one.missing, one.again, one.quarantined)
-        why = ", ".join(f"{reason} {n}" for reason, n in one.stale.items())
-        table.add_row(
-            one.stage,
-            *(str(n or "·") for n in numbers),
-            f"≤ {one.behind}" if one.behind else "·",
-            str(one.task_runs or "·"),
-            why,
-            _cost(one),
-        )
+        behind = f"≤{one.behind}" if one.behind else "·"
+        cells = (*(str(n or "·") for n in numbers), behind, str(one.task_runs or "·"))
+        table.add_row(one.stage, *cells)
+    console.print(table)
+    for one in plans:
+        for why, number in one.stale.items():
+            console.print(f"{one.stage}: {number} stale because of {why}")
+        if cost := _cost(one):
+            console.print(f"{one.stage}: costs {cost}")
+
+
+def _table(*left: str, right: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
@@ -104,4 +112,5 @@ def progress_bars() -> Iterator[Listener]:
         yield listen
 
 
+_RARE = ("rejected", "waiting")
 _STATUSES = ("done", "filtered", "rejected", "quarantined", "waiting")

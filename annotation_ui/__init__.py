@@ -1,0 +1,1 @@
+"""All that the annotator sees: labeling config, guide, server launcher, adapter to its JSON."""

@@ -1,0 +1,25 @@
+"""Flow `publish-release`: questions from what is reviewed, and a release of them."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from earshot.flows.artifacts import show_counts, show_report
+from earshot.flows.batches import run_in_prefect
+from earshot.flows.noted import noted
+from earshot.schemas.request import BuildRequest
+from earshot.tasks.build import Report, conclude
+from earshot.tasks.pipeline import PUBLISH
+
+
+@flow(name="publish-release")
+def publish_release(request: BuildRequest) -> Report:
+    """Write the questions, check the ledger, publish."""
+    with noted(request) as run:
+        had_work = any(one.todo for one in run.plan())
+        for shard in run.shards():
+            run_in_prefect(run, PUBLISH, shard)
+        report = conclude(run, had_work=had_work)
+        show_counts(run, report.counts)
+        show_report(run, report)
+    return report

@@ -1,0 +1,221 @@
+"""Draws frames with the boxes of their objects on one sheet: who sounds, who is silent, and when.
+
+Takes panels, or records and a way to get a frame; writes a PNG or JPEG. Never decodes a video
+itself, and never says by colour alone which object sounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from earshot.geometry.intervals import contains, normalise
+from earshot.geometry.spaces import NORM, BoxSpace, convert
+from earshot.geometry.tubes import VISIBLE, at
+from earshot.media.frames import Frame
+from earshot.media.panel import (
+    CELL_PX,
+    GREY,
+    RGB,
+    SMALL_PX,
+    TITLE_ROW_PX,
+    WHITE,
+    Lane,
+    Mark,
+    Pairs,
+    Panel,
+    Timeline,
+    draw_panel,
+    fitted,
+    font,
+    timeline_height,
+)
+from earshot.schemas.base import to_pairs
+from earshot.schemas.event import Event
+from earshot.schemas.event_object import EventObject
+from earshot.schemas.object import Object
+from earshot.schemas.tube import Tube
+from earshot.schemas.video import Video
+
+__all__ = ["Lane", "Mark", "Panel", "Timeline", "best_time_s", "contact_sheet", "panels_for"]
+
+FrameAt: TypeAlias = Callable[[Video, float], Frame]
+
+# Okabe and Ito: told apart with every common colour blindness, and on grey by their lightness.
+PALETTE: tuple[RGB, ...] = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+)
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+LEGEND = (
+    "solid box: sounds in this moment",
+    "dashed box: silent",
+    "bar below: when each object sounds",
+    "triangle: the frame's time",
+)
+
+_GAP, _EDGE = 26, 24
+
+
+def contact_sheet(panels: Sequence[Panel], out: Path, columns: int = 3) -> Path:
+    """Draw the panels in rows of `columns` and write them to `out`; return `out`.
+
+    The format follows the suffix: .png, .jpg or .jpeg. The same panels give the same pixels.
+
+    Raises:
+        ValueError: if there is no panel, `columns` is below 1, a frame is no uint8 HxWx3, or the
+            suffix is none of the three.
+    """
+    if not panels or columns < 1:
+        raise ValueError(
+            f"{len(panels)} panels in {columns} columns: expected at least one of each; give "
+            "panels, or draw nothing"
+        )
+    if out.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{out.name!r}: expected one of {', '.join(SUFFIXES)}; rename the file")
+    rows = [panels[first : first + columns] for first in range(0, len(panels), columns)]
+    sheet = _stack([_draw_row(row) for row in rows])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".png":
+        sheet.save(out, optimize=True)
+    else:
+        sheet.save(out, quality=92, subsampling=0)
+    return out
+
+
+def panels_for(
+    videos: Iterable[Video],
+    tubes: Iterable[Tube],
+    objects: Iterable[Object],
+    event_objects: Iterable[EventObject],
+    frame_at: FrameAt,
+    events: Iterable[Event] = (),
+) -> list[Panel]:
+    """Return one panel for each video that has a tube, at its most telling moment.
+
+    That is where something sounds, if anything ever does, and most tubes are visible; of several
+    such moments the middle one of the longest run.
+
+    Args:
+        videos: in the order of the panels.
+        tubes: of any videos; those of others are left out.
+        objects: the tubes' objects, for names.
+        event_objects: when the objects sound, over all events.
+        frame_at: gives the frame, uint8 HxWx3, that a video shows at a time in seconds.
+        events: where given, their labels are the title; else it is the video's id.
+
+    Raises:
+        KeyError: if a tube's object is not among `objects`.
+    """
+    named = {thing.object_id: thing for thing in objects}
+    sounding = _sounding(event_objects)
+    tubes, events = list(tubes), list(events)
+    panels = []
+    for video in videos:
+        own = [tube for tube in tubes if tube.video_id == video.video_id]
+        if own:
+            labels = [e.label for e in events if e.video_id == video.video_id and e.label]
+            panels.append(_panel(video, own, named, sounding, labels, frame_at))
+    return panels
+
+
+def best_time_s(tubes: Sequence[Tube], sounding: Sequence[Pairs]) -> float:
+    """Return the sampled time at which something sounds and most tubes are visible.
+
+    `sounding[i]` are the times, in seconds, at which the object of `tubes[i]` sounds.
+
+    Raises:
+        ValueError: if there is no tube.
+    """
+    times = np.unique([time_s for tube in tubes for time_s in tube.times_s])
+    if not times.size:
+        raise ValueError("no tube: expected at least one; leave out videos without tubes")
+    seen = np.array([at(*tube.arrays(), times)[1] == VISIBLE for tube in tubes])
+    heard = np.array([contains(pairs, times) for pairs in sounding])
+    told = (seen & heard).sum(axis=0)
+    score = ((told > 0) * 1000 + seen.sum(axis=0)) * 1000 + told
+    best = np.flatnonzero(score == score.max())
+    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    longest = max(runs, key=len)
+    return float(times[longest[len(longest) // 2]])
+
+
+def _sounding(event_objects: Iterable[EventObject]) -> dict[str, Pairs]:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in event_objects:
+        found.setdefault(row.object_id, []).extend(to_pairs(row.sounding))
+    return {object_id: normalise(pairs) for object_id, pairs in found.items()}
+
+
+def _panel(
+    video: Video,
+    tubes: Sequence[Tube],
+    named: dict[str, Object],
+    sounding: dict[str, Pairs],
+    labels: Sequence[str],
+    frame_at: FrameAt,
+) -> Panel:
+    heard = [sounding.get(tube.object_id, ()) for tube in tubes]
+    time_s = best_time_s(tubes, heard)
+    keys = list(dict.fromkeys(tube.object_id for tube in tubes))
+    colours = {key: PALETTE[index % len(PALETTE)] for index, key in enumerate(keys)}
+    marks = []
+    for tube, pairs in zip(tubes, heard, strict=True):
+        boxes, states = at(*tube.arrays(), [time_s])
+        if states[0] == VISIBLE:
+            space = BoxSpace(tube.box_space, video.width, video.height)
+            x1, y1, x2, y2 = convert(boxes[0], space, NORM).tolist()
+            name, colour = named[tube.object_id].name, colours[tube.object_id]
+            sounds = bool(contains(pairs, time_s))
+            marks.append(Mark((x1, y1, x2, y2), name, colour, sounds))
+    lanes = tuple(Lane(colours[key], sounding.get(key, ())) for key in keys)
+    said = ", ".join(dict.fromkeys(labels))
+    return Panel(
+        frame=frame_at(video, time_s),
+        marks=tuple(marks),
+        title=said or video.video_id,
+        time_s=time_s,
+        timeline=Timeline(video.duration_s, lanes),
+    )
+
+
+def _stack(rows: Sequence[Image.Image]) -> Image.Image:
+    """Return the rows below each other on white, with the legend at the end."""
+    width = rows[0].width
+    legend = _draw_legend(width)
+    parts = [*rows, legend]
+    height = sum(part.height for part in parts) + _GAP * (len(parts) - 1)
+    sheet = Image.new("RGB", (width + 2 * _EDGE, height + 2 * _EDGE), WHITE)
+    top = _EDGE
+    for part in parts:
+        sheet.paste(part, (_EDGE, top))
+        top += part.height + _GAP
+    return sheet
+
+
+def _draw_legend(width: int) -> Image.Image:
+    legend = Image.new("RGB", (width, SMALL_PX + 6), WHITE)
+    draw = ImageDraw.Draw(legend)
+    text = "   ·   ".join(LEGEND if width > 2 * CELL_PX else LEGEND[:2])
+    draw.text((0, 0), text, GREY, font(SMALL_PX), anchor="la")
+    return legend
+
+
+def _draw_row(panels: Sequence[Panel]) -> Image.Image:
+    pictures = [fitted(panel) for panel in panels]
+    height = max(picture.height for picture in pictures)
+    below = max(timeline_height(panel.timeline) for panel in panels)
+    width = len(panels) * (CELL_PX + _GAP) - _GAP
+    row = Image.new("RGB", (width, TITLE_ROW_PX + height + below), WHITE)
+    for column, (panel, picture) in enumerate(zip(panels, pictures, strict=True)):
+        row.paste(draw_panel(panel, picture, height), (column * (CELL_PX + _GAP), 0))
+    return row

@@ -1,0 +1,1 @@
+"""Scores caption analysers: what they find in labelled sentences, beside a naive baseline."""

@@ -1,0 +1,92 @@
+"""Runs a caption analyser and the naive baseline over labelled sentences and scores both.
+
+Takes sentences and an analyser; gives the scores of each source. Each sentence is a video of its
+own with one event of no label, so that nothing but its words can tell what is heard in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from earshot.schemas import ids
+from earshot.schemas.base import Interval
+from earshot.schemas.caption import Caption
+from earshot.schemas.event import Event
+from earshot.schemas.mention import Mention
+from earshot.tasks.analyse_captions.lexicon import lexicon
+from earshot.tasks.analyse_captions.protocol import Analyser
+from earshot.tasks.evaluate_captions.baseline import naive
+from earshot.tasks.evaluate_captions.scores import Found, Scores, score
+from earshot.tasks.evaluate_captions.sentences import Sentence
+from earshot.tasks.extract_objects.merge import merge
+
+BASELINE = "baseline"
+#: The labels are of nouns: a pronoun stands for a thing that another sentence names.
+_PRONOUNS = frozenset(
+    {"he", "she", "it", "they", "him", "her", "them", "one", "both", "all", "some", "others"}
+    | {"himself", "herself", "itself", "themselves", "someone", "somebody", "everyone"}
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one backend by source, and how many sentences it read a second."""
+
+    backend: str
+    version: str
+    scores: tuple[Scores, ...]
+    sentences_per_s: float
+
+
+def evaluate(sentences: Sequence[Sentence], analyser: Analyser) -> tuple[Evaluation, Evaluation]:
+    """Return the scores of the analyser and those of the baseline, in this order."""
+    start = time.perf_counter()
+    read = [_read(sentence.text, analyser) for sentence in sentences]
+    middle = time.perf_counter()
+    lex = lexicon()
+    guessed = [naive(sentence.text, lex) for sentence in sentences]
+    end = time.perf_counter()
+    return (
+        _scored(analyser.name, analyser.version, sentences, read, middle - start),
+        _scored(BASELINE, analyser.version, sentences, guessed, end - middle),
+    )
+
+
+def _scored(
+    backend: str,
+    version: str,
+    sentences: Sequence[Sentence],
+    found: Sequence[Sequence[Found]],
+    seconds: float,
+) -> Evaluation:
+    rate = len(sentences) / seconds if seconds > 0 else 0.0
+    return Evaluation(backend, version, tuple(score(sentences, found)), rate)
+
+
+def _read(text: str, analyser: Analyser) -> list[Found]:
+    """Return what an analyser finds in a text and key-object extraction lets pass."""
+    time_s = Interval(start_s=0, end_s=1)
+    caption = Caption(
+        caption_id=ids.caption_id("sentence", 0), video_id="sentence", start_s=0, end_s=1,
+        text=text, caption_source="given",
+    )  # fmt: skip
+    event = Event(
+        event_id=ids.given_event_id("sentence", "all"), video_id="sentence", label=None,
+        description=text, segments=(time_s,), time_source="given", caption_ids=(),
+    )  # fmt: skip
+    analysis = analyser.analyse([caption], [event], ())
+    refused = merge(analysis.mentions, [caption], [event]).rejected
+    gone = {each.mention.mention_id for each in refused}
+    return [
+        _found(mention)
+        for mention in analysis.mentions
+        if mention.mention_id not in gone and mention.surface.lower() not in _PRONOUNS
+    ]
+
+
+def _found(mention: Mention) -> Found:
+    return Found(
+        mention.head, mention.audibility != "visible_only", mention.audibility != "audible_only"
+    )

@@ -1,0 +1,1 @@
+"""Key-object extraction: the mentions of a video joined into the objects that are followed."""

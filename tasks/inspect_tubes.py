@@ -1,0 +1,145 @@
+"""Inspects events and their tubes by rules alone, so that a pipeline runs where no people look.
+
+Takes events, objects and tubes, gives one inspection an event, flagged `automatic`: every row that
+rests on it says that nobody looked. Never changes a box or a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import numpy as np
+
+from earshot.geometry.boxes import area
+from earshot.geometry.tubes import VISIBLE
+from earshot.geometry.visible import visible_share
+from earshot.schemas.base import Record
+from earshot.schemas.config import InspectConfig
+from earshot.schemas.event import Event
+from earshot.schemas.event_object import EventObject
+from earshot.schemas.ids import inspection_id
+from earshot.schemas.inspection import InspectedTube, Inspection
+from earshot.schemas.ledger import ItemKind
+from earshot.schemas.tube import RevisedTube, Tube
+from earshot.schemas.video import Video
+from earshot.store.reviewed import tubes_of
+from earshot.store.stage import Done, Item, Outcome, Reads, Rejected, Stage, StageInput
+
+INSPECTOR = "automatic"
+
+AT = datetime(1970, 1, 1, tzinfo=UTC)
+"""When an automatic inspection was made: always this instant. `at` is part of a record's content,
+and equal input has to give equal content; the ledger knows when the rules really ran."""
+
+
+class InspectTubes(Stage[InspectConfig]):
+    """The `automatic` inspector (CONTRACTS 9, Inspector)."""
+
+    name: ClassVar[str] = "inspect"
+    version: ClassVar[str] = "1"
+    section: ClassVar[str] = "inspect"
+    reads: ClassVar[tuple[Reads, ...]] = (
+        Reads(Video, ("width", "height")),
+        Reads(Event, ("event_id", "segments")),
+        Reads(EventObject, ("event_id", "object_id", "audibility", "sounding")),
+        Reads(Tube, ("digest",)),
+    )
+    # It never revises a tube itself; the table belongs to this stage, whichever backend inspects.
+    writes: ClassVar[tuple[type[Record], ...]] = (Inspection, RevisedTube)
+    item_kind: ClassVar[ItemKind | None] = "event"
+
+    def items(self, given: StageInput) -> tuple[str, ...]:
+        """Every event of the video."""
+        return tuple(event.event_id for event in given.all(Event))
+
+    def run(self, batch: Sequence[StageInput]) -> Iterator[Outcome]:
+        """Yield `Done` with one inspection an event, or `Rejected` where no event is left."""
+        for given in batch:
+            yield self._inspect(given)
+
+    def _inspect(self, given: StageInput) -> Outcome:
+        parts, tubes = given.all(EventObject), given.all(Tube)
+        faults = {tube.tube_id: self._fault(tube, given.one(Video)) for tube in tubes}
+        inspections = [
+            _inspection(event, parts, tubes_of(event, parts, tubes), faults)
+            for event in given.all(Event)
+        ]
+        items = tuple(_item(inspection) for inspection in inspections)
+        if not inspections:
+            return Done(given.video_id, reason_code="empty")
+        if all(inspection.verdict == "reject" for inspection in inspections):
+            return Rejected(
+                given.video_id,
+                items,
+                reason_code="rule_rejected",
+                message=f"{inspections[0].event_id}: {'; '.join(inspections[0].reasons)}",
+            )
+        return Done(given.video_id, items, rows=tuple(inspections))
+
+    def _fault(self, tube: Tube, video: Video) -> str | None:
+        """Return what is wrong with a tube by the rules, or None."""
+        times_s, boxes, states = tube.arrays()
+        share = visible_share(times_s, states, tube.window.pair)
+        if share == 0 or share < self.config.min_visible_share:
+            return (
+                f"visible for {share:.2f} of its window, expected at least "
+                f"{self.config.min_visible_share} (inspect.min_visible_share)"
+            )
+        frame = 1.0 if tube.box_space == "norm" else float(video.width * video.height)
+        covered = float(np.median(area(boxes[states == VISIBLE]))) / frame
+        if covered > self.config.max_box_share:
+            return (
+                f"its median box covers {covered:.2f} of the frame, expected at most "
+                f"{self.config.max_box_share} (inspect.max_box_share)"
+            )
+        return None
+
+
+def _inspection(
+    event: Event, parts: Sequence[EventObject], tubes: Sequence[Tube], faults: dict[str, str | None]
+) -> Inspection:
+    sounding = {
+        part.object_id
+        for part in parts
+        if part.event_id == event.event_id and part.audibility != "visible_only" and part.sounding
+    }
+    is_heard_and_seen = any(
+        tube.object_id in sounding and faults[tube.tube_id] is None for tube in tubes
+    )
+    reason = "no sounding object has an accepted tube"
+    return Inspection(
+        inspection_id=inspection_id(event.event_id, INSPECTOR, event.event_id, "rules"),
+        event_id=event.event_id,
+        verdict="ok" if is_heard_and_seen else "reject",
+        reasons=() if is_heard_and_seen else (reason,),
+        segments=event.segments,
+        tubes=tuple(_judged(tube, faults[tube.tube_id]) for tube in tubes),
+        annotator=INSPECTOR,
+        at=AT,
+        seconds=0,
+        inspected_by="automatic",
+    )
+
+
+def _judged(tube: Tube, fault: str | None) -> InspectedTube:
+    return InspectedTube(
+        tube_id=tube.tube_id,
+        verdict="ok" if fault is None else "rejected",
+        reason=fault,
+        before_digest=tube.digest,
+        after_digest=tube.digest if fault is None else None,
+    )
+
+
+def _item(inspection: Inspection) -> Item:
+    if inspection.verdict == "ok":
+        return Item(inspection.event_id)
+    tubes = [f"{tube.tube_id} {tube.reason}" for tube in inspection.tubes if tube.reason]
+    return Item(
+        inspection.event_id,
+        "rejected",
+        "rule_rejected",
+        "; ".join((*inspection.reasons, *tubes)),
+    )

@@ -1,0 +1,293 @@
+"""The pipeline: its stages in order, and a run of them over a workspace.
+
+Takes a workspace, a build and a selection; runs what is not fresh, batch by batch. Knows nothing of
+Prefect: a plain loop and the flows both drive a `Run`, and hand in how batches are executed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from earshot import __version__
+from earshot.errors import FailureBudgetError
+from earshot.schemas.build import Build
+from earshot.schemas.config import Config
+from earshot.schemas.request import BuildRequest
+from earshot.store.builds import keep_build, load_build, load_input, make_build
+from earshot.store.lease import lease
+from earshot.store.ledger import StageCount, count_stages, reconcile
+from earshot.store.manifests import Manifest, read_manifest
+from earshot.store.parts import sweep
+from earshot.store.plan import Selection, StagePlan, batches, plan, shard_of, todo
+from earshot.store.runlog import RunLog
+from earshot.store.runner import Receipt, run_batch
+from earshot.store.snapshot import Snapshot
+from earshot.store.stage import Stage, StageContext
+from earshot.store.workspace import Workspace
+from earshot.tasks.analyse_captions.stage import AnalyseCaptions
+from earshot.tasks.extract_objects.stage import ExtractObjects
+from earshot.tasks.filter_videos import FilterVideos
+from earshot.tasks.inspect_tubes import InspectTubes
+from earshot.tasks.probe_videos import ProbeVideos
+from earshot.tasks.read_captions import ReadCaptions
+from earshot.tasks.track_objects.stage import TrackObjects
+from earshot.tasks.write_questions import WriteQuestions
+
+STAGES: tuple[type[Stage[Any]], ...] = (
+    ProbeVideos,
+    ReadCaptions,
+    FilterVideos,
+    AnalyseCaptions,
+    ExtractObjects,
+    TrackObjects,
+    InspectTubes,
+    WriteQuestions,
+)
+RELEASE = "release"
+ANNOTATE = ("probe", "captions", "filter", "analyse", "objects", "track", "inspect")
+COLLECT = ("inspect",)
+PUBLISH = ("questions",)
+ORDER = (*ANNOTATE, *PUBLISH, RELEASE)
+
+Execute = Callable[[str, Sequence[Sequence[str]]], Iterable[Receipt]]
+
+
+def make_stages(config: Config, context: StageContext) -> list[Stage[Any]]:
+    """Return the stages in order, each with its own section of the configuration."""
+    return [stage(getattr(config, stage.section), context) for stage in STAGES]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A build opened on its workspace."""
+
+    workspace: Workspace
+    build: Build
+    manifest: Manifest
+    snapshot: Snapshot
+
+    @property
+    def counts(self) -> list[StageCount]:
+        """Counts of every stage, the manifest's rows first."""
+        bad = self.manifest.faults
+        reasons: dict[str, int] = {}
+        for fault in bad:
+            reasons[fault.reason_code] = reasons.get(fault.reason_code, 0) + 1
+        rows = StageCount(
+            "manifest",
+            "video",
+            len(self.manifest.entries) + len(bad),
+            {"done": len(self.manifest.entries), "quarantined": len(bad)},
+            reasons,
+        )
+        return [rows, *count_stages(self.snapshot)]
+
+
+def new_session(
+    workspace: Workspace,
+    input_uri: str,
+    config: Config,
+    input_kind: str | None = None,
+    media_root: str | None = None,
+    *,
+    keep: bool = True,
+) -> Session:
+    """Start a build, or go on with the latest one if it computes with the same things.
+
+    With `keep` false nothing is written: what `plan` looks at is no build yet.
+    """
+    manifest = read_manifest(input_uri, input_kind, media_root)
+    build = make_build(workspace, manifest, config, STAGES, __version__)
+    if keep:
+        keep_build(workspace, build, manifest)
+    return _open(workspace, build, manifest)
+
+
+def open_session(workspace: Workspace, build_id: str | None = None) -> Session:
+    """Open a build (default: the latest) for reading."""
+    build = load_build(workspace, build_id)
+    return _open(workspace, build, load_input(workspace, build))
+
+
+def _open(workspace: Workspace, build: Build, manifest: Manifest) -> Session:
+    context = StageContext(manifest.base, workspace.cache, build.config.run.limit_s)
+    stages = make_stages(build.config, context)
+    snapshot = Snapshot(workspace, build, manifest.entries, stages)
+    return Session(workspace, build, manifest, snapshot)
+
+
+class Run:
+    """One pass over the stages: decides what is left to do and keeps the failure budget."""
+
+    def __init__(self, session: Session, request: BuildRequest) -> None:
+        self.session = session
+        self.run_id = request.run_id or new_run_id()
+        self.request = request.model_copy(update={"run_id": self.run_id})
+        self.selection = Selection(
+            start=request.start,
+            end=request.end,
+            only=request.only,
+            force=frozenset(request.force),
+            videos=frozenset(request.items) or None,
+            run_id=self.run_id,
+        )
+        self.selection.check(ORDER, session.manifest.entries)
+        self.log = RunLog(session.workspace, self.run_id)
+        self.batches_executed = 0
+        self._first: dict[str, list[bool]] = {}
+        self._hopeless: str | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def publishes(self) -> bool:
+        """Whether a release is to be published at the end."""
+        return self.request.publish and RELEASE in self.selection.stages(ORDER)
+
+    def plan(self) -> list[StagePlan]:
+        """Return what each selected stage has to do."""
+        return plan(self.session.snapshot, self.selection, self.stages(ORDER))
+
+    def shards(self) -> list[list[str]]:
+        """Return the selected videos, cut into shards."""
+        videos = sorted(self.selection.videos or self.session.manifest.entries)
+        return shard_of(videos, self.session.build.config.run.shard_size)
+
+    def stages(self, among: Sequence[str]) -> list[str]:
+        """Return those of some stages that the selection lets run, in order."""
+        chosen = self.selection.stages(ORDER)
+        return [name for name in self.session.snapshot.stages if name in chosen and name in among]
+
+    def run_stages(self, names: Sequence[str], videos: Sequence[str], execute: Execute) -> None:
+        """Run stages over a shard, one after the other, batches as `execute` likes.
+
+        Raises:
+            FailureBudgetError: when the first videos of a stage all fail.
+            WorkspaceError: when the disk fails.
+        """
+        for name in self.stages(names):
+            with self._leased(name, videos):
+                work = self.batches(name, videos)
+                total = sum(len(batch) for batch in work)
+                self.log.write("stage_started", stage=name, total=total)
+                started = time.monotonic()
+                for _ in execute(name, work) if work else ():
+                    pass
+                seconds = round(time.monotonic() - started, 3)
+                self.log.write("stage_finished", stage=name, total=total, seconds=seconds)
+
+    def batches(self, stage: str, videos: Sequence[str]) -> list[list[str]]:
+        """Return what a stage has to do now among some videos."""
+        snapshot = self.session.snapshot
+        snapshot.refresh()
+        chosen = replace(self.selection, videos=frozenset(videos))
+        return batches(
+            self.session.build.config.run, snapshot.stages[stage], todo(snapshot, stage, chosen)
+        )
+
+    def execute(self, stage: str, videos: Sequence[str]) -> Receipt:
+        """Run one batch and commit it.
+
+        Raises:
+            FailureBudgetError: when the first videos of the stage all failed.
+        """
+        with self._lock:
+            self.batches_executed += 1
+        if self._hopeless:  # batches that were handed out before it was found
+            raise FailureBudgetError(self._hopeless)
+        snapshot = self.session.snapshot
+        receipt = run_batch(snapshot, snapshot.stages[stage], videos, self.run_id, self.log)
+        self._check_first(stage, receipt)
+        return receipt
+
+    def finish(self) -> list[StageCount]:
+        """Check the ledger and the failure budget, and return the counts.
+
+        Raises:
+            ReconcileError: if the ledger does not add up.
+            FailureBudgetError: if too many videos were quarantined.
+        """
+        self.session.snapshot.refresh()
+        sweep(self.session.workspace, self.session.snapshot.stages)
+        counts = self.session.counts
+        reconcile(counts)
+        self._check_share(counts)
+        return counts
+
+    @contextmanager
+    def _leased(self, stage: str, videos: Sequence[str]) -> Iterator[None]:
+        # Named by the first video: two builds over one manifest cut the same shards.
+        shard = videos[0] if videos else "none"
+        with lease(
+            self.session.workspace,
+            stage,
+            shard,
+            lambda who: self.log.write("waiting_for_lease", stage=stage, held_by=who),
+        ):
+            yield
+
+    def _check_first(self, stage: str, receipt: Receipt) -> None:
+        run = self.session.build.config.run
+        with self._lock:
+            seen = self._first.setdefault(stage, [])
+            failed = receipt.counts.get("quarantined", 0)
+            seen += [True] * failed + [False] * (sum(receipt.counts.values()) - failed)
+            if len(seen) < run.failure_first or not all(seen):
+                return
+            self._hopeless = (
+                f"stage {stage}: the first {len(seen)} videos all failed "
+                f"(run.failure_first is {run.failure_first}): see `earshot quarantine list "
+                f"--workspace {self.session.workspace.root}`, mend the cause, build again"
+            )
+        raise FailureBudgetError(self._hopeless)
+
+    def _check_share(self, counts: Sequence[StageCount]) -> None:
+        share = self.session.build.config.run.failure_share
+        failed = sum(c.by_status.get("quarantined", 0) for c in counts if c.item_kind == "video")
+        total = counts[0].n_in
+        if failed > share * total:
+            raise FailureBudgetError(
+                f"{failed} of {total} videos are in quarantine, more than run.failure_share "
+                f"{share}: see `earshot quarantine list --workspace "
+                f"{self.session.workspace.root}`; raise the share or mend the cause"
+            )
+
+
+def open_run(request: BuildRequest, *, keep: bool = True) -> Run:
+    """Open the workspace (made where it is missing) and the build that a request asks for.
+
+    With `keep` false the build is not written: for looking only.
+
+    Raises:
+        InputError: for a bad manifest, selection or workspace without a build.
+    """
+    workspace = Workspace.open(request.workspace, create=request.input is not None)
+    if request.input is None:
+        session = open_session(workspace)
+    else:
+        session = new_session(
+            workspace,
+            request.input,
+            request.config,
+            request.input_kind,
+            request.media_root,
+            keep=keep,
+        )
+    return Run(session, request)
+
+
+def new_run_id() -> str:
+    """Return a run id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_plain(run: Run, names: Sequence[str]) -> None:
+    """Run stages in a plain loop over shards and batches: no Prefect, one batch at a time."""
+    for shard in run.shards():
+        run.run_stages(names, shard, lambda stage, work: (run.execute(stage, b) for b in work))

@@ -1,0 +1,143 @@
+"""Takes what a release is, gives the text of its `README.md`: a Hugging Face dataset card.
+
+The YAML on top names the splits and tables, so that `load_dataset(folder)` finds them; the text
+comes from `card.md.j2`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+import jinja2
+import pyarrow as pa
+import yaml
+
+from earshot.schemas.ledger import REASONS
+from earshot.schemas.release import LedgerCount, ReleaseManifest
+from earshot.tasks.publish_release.baselines import Baselines
+from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
+from earshot.tasks.publish_release.exclusions import Overlap
+from earshot.tasks.publish_release.shards import SPLITS
+
+TASKS = {
+    "temporal": "when does the object sound and is visible",
+    "spatial": "which objects sound (or are silent) in a stretch, and where",
+    "spatio_temporal": "when does the object sound and is visible, and where is it",
+}
+DIFF_SHOWN = 10
+_SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that the card speaks of."""
+
+    manifest: ReleaseManifest
+    tables: Mapping[str, pa.Table]
+    baselines: Baselines
+    overlaps: tuple[Overlap, ...]
+    diff: ReleaseDiff
+    plots: tuple[str, ...]
+    max_best_constant_m_tiou: float
+    min_baseline_questions: int
+
+    @property
+    def front_matter(self) -> str:
+        """YAML between the `---` lines."""
+        manifest = self.manifest
+        matter = {
+            "pretty_name": f"{manifest.name} v{manifest.version}",
+            "license": manifest.licence,
+            "language": ["en"],
+            "task_categories": ["visual-question-answering", "video-text-to-text"],
+            "tags": ["audio-visual", "spatio-temporal-grounding", "sounding-objects", "earshot"],
+            "size_categories": [size_category(self.n_questions)],
+            "configs": self.configs,
+        }
+        text: str = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)
+        return text
+
+    @property
+    def configs(self) -> list[dict[str, object]]:
+        """What `load_dataset` offers: the questions by split, and every table with rows."""
+        files: list[dict[str, str]] = [
+            {"split": split, "path": f"data/{split}/*.parquet"} for split in self.splits
+        ]
+        questions: list[dict[str, object]] = (
+            [{"config_name": "questions", "default": True, "data_files": files}] if files else []
+        )
+        return questions + [
+            {"config_name": name, "data_files": stored_at(name)}
+            for name, table in self.tables.items()
+            if name != "questions" and table.num_rows
+        ]
+
+    @property
+    def splits(self) -> list[str]:
+        """Splits that have a question, in the usual order."""
+        return [split for split in SPLITS if split in self.manifest.questions]
+
+    @property
+    def n_questions(self) -> int:
+        """Questions of all splits."""
+        return sum(sum(tasks.values()) for tasks in self.manifest.questions.values())
+
+    @property
+    def n_videos(self) -> int:
+        """Videos with a question."""
+        return len(set(self.tables["questions"].column("video_id").to_pylist()))
+
+    @property
+    def hours(self) -> float:
+        """Length of these videos together."""
+        asked = set(self.tables["questions"].column("video_id").to_pylist())
+        media = self.tables["media"]
+        pairs = zip(media["video_id"].to_pylist(), media["duration_s"].to_pylist(), strict=True)
+        return sum(float(duration_s) for video_id, duration_s in pairs if video_id in asked) / 3600
+
+    @property
+    def refusals(self) -> list[tuple[LedgerCount, str, int, str]]:
+        """(stage row, reason code, items, sentence), the most frequent of a stage first."""
+        return [
+            (row, code, count, REASONS[code].sentence if code in REASONS else "")
+            for row in self.manifest.ledger
+            for code, count in sorted(row.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+            if count
+        ]
+
+    @property
+    def absences(self) -> list[tuple[str, str, str, int]]:
+        """(stage, status, reason code, videos) of the videos that are not in the release."""
+        counts: dict[tuple[str, str, str], int] = {}
+        for row in self.tables["absent"].to_pylist():
+            key = (row["stage"], row["status"], row["reason_code"] or "")
+            counts[key] = counts.get(key, 0) + 1
+        return [(*key, count) for key, count in sorted(counts.items())]
+
+
+def render(card: Card) -> str:
+    """Return the text of `README.md`."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 (Markdown: escaping is done where a table cell needs it)
+    )
+    environment.filters.update(cell=cell, n="{:,}".format, stored_at=stored_at)
+    text = resources.files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8")
+    template = environment.from_string(text)
+    return template.render(card=card, manifest=card.manifest, tasks=TASKS, shown=DIFF_SHOWN)
+
+
+def size_category(questions: int) -> str:
+    """Return the Hugging Face size category, such as `1K<n<10K`."""
+    names = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"]
+    return names[sum(questions >= limit for limit in _SIZES)]
+
+
+def cell(text: object) -> str:
+    """Return text that can stand in a cell of a Markdown table."""
+    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")

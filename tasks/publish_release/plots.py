@@ -1,0 +1,191 @@
+"""Draws the plots of the card: takes facts, writes PNG files, keeps no state between two calls.
+
+Figures are made without pyplot, whose global state is shared by all threads of a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from earshot.schemas.question import Task
+from earshot.tasks.publish_release.facts import Fact
+
+INK, MUTED, LINE = "#1f2933", "#64748b", "#d5dbe3"
+# Distinguishable also with a colour-vision deficiency: blue, orange, teal (Okabe and Ito).
+SPLIT_COLOURS = {"train": "#0072b2", "validation": "#e69f00", "test": "#009e73"}
+HEAT = LinearSegmentedColormap.from_list("heat", ["#f4f7fb", "#9cc4e4", "#2f7fb8", "#0b2f52"])
+TASKS: tuple[Task, ...] = ("temporal", "spatial", "spatio_temporal")
+
+Floats = npt.NDArray[np.floating]
+Draw = Callable[[Axes, Sequence[Fact]], None]
+
+
+def draw_all(facts: Sequence[Fact], folder: Path) -> tuple[str, ...]:
+    """Write every plot as PNG into `folder`; return the file names, in the card's order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plots: dict[str, Draw] = {
+        "tasks.png": _tasks,
+        "coverage.png": _coverage,
+        "start_length.png": _start_length,
+        "box_centres.png": _box_centres,
+    }
+    for name, draw in plots.items():
+        _save(draw, facts, folder / name)
+    return tuple(plots)
+
+
+def _save(draw: Draw, facts: Sequence[Fact], path: Path) -> None:
+    figure = Figure(figsize=(6.4, 4.0), dpi=150, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    # Fixed margins: a layout engine would double the time of drawing.
+    figure.subplots_adjust(left=0.17, right=0.96, bottom=0.13, top=0.84)
+    axes = figure.add_subplot()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(LINE)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    draw(axes, facts)
+    # No version and date inside: equal facts give equal bytes.
+    canvas.print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
+
+
+def _titled(axes: Axes, title: str, below: str, x: str, y: str) -> None:
+    axes.set_title(f"{title}\n", loc="left", fontsize=12, color=INK, fontweight="bold")
+    axes.text(0, 1.03, below, transform=axes.transAxes, fontsize=9, color=MUTED)
+    axes.set_xlabel(x, fontsize=9, color=MUTED)
+    axes.set_ylabel(y, fontsize=9, color=MUTED)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(
+        frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1.01, 1.06),
+        ncols=3, handlelength=1, handleheight=0.9, columnspacing=1.2, borderaxespad=0,
+    )  # fmt: skip
+
+
+def _nothing(axes: Axes) -> None:
+    axes.text(
+        0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=MUTED, fontsize=11
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _tasks(axes: Axes, facts: Sequence[Fact]) -> None:
+    _titled(axes, "Questions", f"{len(facts):,} questions by task and split", "", "")
+    if not facts:
+        return _nothing(axes)
+    left = np.zeros(len(TASKS))
+    rows = np.arange(len(TASKS))
+    for split, colour in SPLIT_COLOURS.items():
+        of_split = [fact.task for fact in facts if fact.split == split]
+        counts = np.array([float(of_split.count(task)) for task in TASKS])
+        if counts.any():
+            axes.barh(rows, counts, left=left, height=0.62, color=colour, label=split)
+        left += counts
+    for row, total in enumerate(left):
+        axes.annotate(
+            f"{int(total):,}", (total, row), (5, 0), textcoords="offset points", va="center",
+            fontsize=9, color=INK,
+        )  # fmt: skip
+    axes.set_yticks(rows, [task.replace("_", "-") for task in TASKS], color=INK)
+    axes.invert_yaxis()
+    axes.set_xlim(0, left.max() * 1.12)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(axis="x", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    _legend(axes)
+    return None
+
+
+def _timed(facts: Sequence[Fact]) -> list[Fact]:
+    return [fact for fact in facts if fact.intervals]
+
+
+def _coverage(axes: Axes, facts: Sequence[Fact]) -> None:
+    timed = _timed(facts)
+    below = f"Length of the right answer over that of the video, {len(timed):,} timed questions"
+    _titled(axes, "Event coverage", below, "share of the video", "questions")
+    if not timed:
+        return _nothing(axes)
+    shares = [_share(fact) for fact in timed]
+    by_split = {
+        split: [share for fact, share in zip(timed, shares, strict=True) if fact.split == split]
+        for split in SPLIT_COLOURS
+    }
+    shown = {split: values for split, values in by_split.items() if values}
+    axes.hist(
+        list(shown.values()), bins=list(np.linspace(0, 1, 21)), stacked=True, rwidth=0.9,
+        color=[SPLIT_COLOURS[split] for split in shown], label=list(shown),
+    )  # fmt: skip
+    axes.axvline(0.9, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "“the whole video”\nis right from here", (0.9, 0.97), (-6, 0), ha="right", va="top",
+        xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=8, color=MUTED,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}".replace("%", " %"))
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    _legend(axes)
+    return None
+
+
+def _share(fact: Fact) -> float:
+    return min(1.0, sum(end - start for start, end in fact.intervals) / fact.duration_s)
+
+
+def _start_length(axes: Axes, facts: Sequence[Fact]) -> None:
+    timed = _timed(facts)
+    pairs = [(s / f.duration_s, (e - s) / f.duration_s) for f in timed for s, e in f.intervals]
+    below = f"{len(pairs):,} intervals of the right answers, relative to the video"
+    _titled(axes, "Where events start and how long they are", below, "start", "length")
+    if not pairs:
+        return _nothing(axes)
+    starts, lengths = np.clip(np.array(pairs).T, 0, 1)
+    _heat(axes, starts, lengths, "intervals")
+    axes.plot([0, 1], [1, 0], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "ends with the video", (0.4, 0.6), (6, 4), textcoords="offset points", fontsize=8,
+        color=MUTED,
+    )  # fmt: skip
+    return None
+
+
+def _box_centres(axes: Axes, facts: Sequence[Fact]) -> None:
+    centres = np.concatenate([np.empty((0, 2)), *(fact.centres for fact in facts)])
+    below = f"Centres of {len(centres):,} boxes of the right answers, in the frame"
+    _titled(axes, "Where the boxes are", below, "x", "y")
+    if not len(centres):
+        return _nothing(axes)
+    _heat(axes, centres[:, 0], centres[:, 1], "boxes")
+    axes.invert_yaxis()
+    return None
+
+
+def _heat(axes: Axes, x: Floats, y: Floats, what: str) -> None:
+    counts, edges, _ = np.histogram2d(x, y, bins=20, range=[[0, 1], [0, 1]])
+    shown = np.ma.masked_equal(counts.T, 0)
+    mesh = axes.pcolormesh(edges, edges, shown, cmap=HEAT, vmin=0, rasterized=True)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    for which in (axes.xaxis, axes.yaxis):
+        which.set_major_formatter(lambda share, _: f"{share:.0%}".replace("%", " %"))
+    figure = axes.get_figure()
+    if figure is not None:
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.9, pad=0.02)
+        bar.set_label(what, fontsize=9, color=MUTED)
+        bar.ax.tick_params(colors=MUTED, labelsize=9, length=0)
+        bar.outline.set_visible(False)

@@ -1,0 +1,248 @@
+"""Publishes a release: takes the current tables of a build, gives an immutable, versioned folder.
+
+Files are written to a staging folder, the manifest last, and become visible in one step. Never
+changes a version that is there; content that is published already makes no new version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from earshot.schemas.config import ReleaseConfig
+from earshot.schemas.release import (
+    MANIFEST,
+    FileEntry,
+    PreviousRelease,
+    ReleaseManifest,
+    RewardWeights,
+)
+from earshot.tasks.publish_release import card, croissant, plots
+from earshot.tasks.publish_release.baselines import Baselines, measure
+from earshot.tasks.publish_release.contents import Contents, assemble
+from earshot.tasks.publish_release.diff import compare
+from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps
+from earshot.tasks.publish_release.facts import Fact, read_facts
+from earshot.tasks.publish_release.files import list_files, write_json
+from earshot.tasks.publish_release.gates import check_gates
+from earshot.tasks.publish_release.shards import write_questions, write_tables
+from earshot.tasks.publish_release.shelf import Published, Shelf, open_shelf
+from earshot.tasks.publish_release.source import (
+    ReleaseSource,
+    check_tables,
+    content_digest,
+    schema_digest,
+)
+
+DESCRIPTION = (
+    "Questions about which object makes the sound, when, and where in the frame, with box tubes."
+)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What `publish` did.
+
+    Attributes:
+        folder: of the release, a path or the path part of the URL.
+        is_new: False where the last version has this content already.
+        message: that in a sentence.
+        warnings: as in the manifest and the card; empty where nothing is new.
+        removed: leftovers of killed publications that were cleaned away.
+    """
+
+    folder: str
+    version: int
+    is_new: bool
+    message: str
+    warnings: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A release that has passed its gates."""
+
+    source: ReleaseSource
+    config: ReleaseConfig
+    weights: RewardWeights
+    contents: Contents
+    facts: Sequence[Fact]
+    overlaps: tuple[Overlap, ...]
+    baselines: Baselines
+    version: int
+    digest: str
+    previous: Published | None
+    now: datetime
+
+
+def publish(
+    source: ReleaseSource,
+    out: Path | str,
+    config: ReleaseConfig,
+    *,
+    weights: RewardWeights | None = None,
+    now: datetime | None = None,
+) -> Publication:
+    """Publish the next version `<out>/<config.name>-v<n>`, unless the last one has this content.
+
+    Args:
+        source: current rows of a build.
+        out: folder or fsspec URL under which the versions stand.
+        config: name, licence, Parquet sizes, gates.
+        weights: reward weights to state in the manifest; those of CONTRACTS 7 if not given.
+        now: time of publication; the clock's if not given.
+
+    Raises:
+        ReleaseError: a gate refuses the release, a table is not as expected, or another process
+            published at the same time. Nothing is left behind.
+        ConfigError: an exclusion list can't be read.
+    """
+    check_tables(source.tables)
+    shelf = open_shelf(out, config.name)
+    removed = shelf.clean()
+    draft = _draft(source, shelf, config, weights or RewardWeights(), now or datetime.now(UTC))
+    if draft.previous is not None and draft.previous.head.content_digest == draft.digest:
+        same = draft.previous
+        message = f"{same.folder} has exactly this content: nothing new is published"
+        return Publication(same.folder, same.head.version, False, message, (), removed)
+    warnings = _warnings(draft)
+    with shelf.staging() as folder:
+        _write(draft, folder, warnings)
+        target = shelf.take_in(folder, draft.version)
+    message = f"published {len(draft.facts):,} questions as {target}"
+    return Publication(target, draft.version, True, message, warnings, removed)
+
+
+def _draft(
+    source: ReleaseSource,
+    shelf: Shelf,
+    config: ReleaseConfig,
+    weights: RewardWeights,
+    now: datetime,
+) -> _Draft:
+    """Assemble the next version and lead it through the gates."""
+    previous = shelf.latest()
+    version = previous.head.version + 1 if previous else 1
+    contents = assemble(source, previous.read("splits.parquet") if previous else None, version)
+    names, durations_s = (
+        contents.videos.column(name).to_pylist() for name in ("video_id", "duration_s")
+    )
+    facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)))
+    asked = frozenset(fact.video_id for fact in facts)
+    overlaps = find_overlaps(config.exclusion_lists, contents.videos, asked)
+    baselines = measure(facts)
+    check_gates(contents, facts, overlaps, baselines, config)
+    return _Draft(
+        source=source,
+        config=config,
+        weights=weights,
+        contents=contents,
+        facts=facts,
+        overlaps=overlaps,
+        baselines=baselines,
+        version=version,
+        digest=content_digest(contents.tables, config.licence),
+        previous=previous,
+        now=now,
+    )
+
+
+def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
+    """Write every file of the release into an empty folder, the manifest last."""
+    contents, config = draft.contents, draft.config
+    tables = dict(contents.tables)
+    write_questions(contents.questions, folder / "data", config)
+    write_tables(contents.stage_tables, folder / "tables", config)
+    write_tables({name: tables[name] for name in ("media", "absent", "splits")}, folder, config)
+    parquet = list_files(folder)
+    diff = compare(tables, draft.version, draft.previous)
+    write_json(folder / "diff.json", diff)
+    names = plots.draw_all(draft.facts, folder / "plots")
+    described = croissant.describe(
+        config.name,
+        draft.version,
+        config.licence,
+        draft.now.date().isoformat(),
+        DESCRIPTION,
+        {name: table.schema for name, table in tables.items()},
+        parquet,
+    )
+    (folder / "croissant.json").write_text(described, encoding="utf-8")
+    text = card.render(
+        card.Card(
+            manifest=_manifest(draft, parquet, warnings),
+            tables={"questions": contents.questions, **tables},
+            baselines=draft.baselines,
+            overlaps=draft.overlaps,
+            diff=diff,
+            plots=names,
+            max_best_constant_m_tiou=config.max_best_constant_m_tiou,
+            min_baseline_questions=config.min_baseline_questions,
+        )
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    write_json(folder / MANIFEST, _manifest(draft, list_files(folder), warnings))
+
+
+def _manifest(
+    draft: _Draft, files: tuple[FileEntry, ...], warnings: tuple[str, ...]
+) -> ReleaseManifest:
+    source, previous = draft.source, draft.previous
+    tables = draft.contents.tables
+    return ReleaseManifest(
+        name=draft.config.name,
+        version=draft.version,
+        published_at=draft.now,
+        content_digest=draft.digest,
+        licence=draft.config.licence,
+        questions=_counts(draft.facts),
+        inspected_by=dict(
+            sorted(Counter(draft.contents.questions["inspected_by"].to_pylist()).items())
+        ),
+        files=files,
+        schemas={name: schema_digest(table.schema) for name, table in sorted(tables.items())},
+        code_version=source.build.code_version,
+        build=source.build,
+        upstream=dict(sorted(source.upstream_digests.items())),
+        reward_weights=draft.weights,
+        ledger=source.ledger_counts,
+        warnings=warnings,
+        previous=None
+        if previous is None
+        else PreviousRelease(
+            version=previous.head.version,
+            content_digest=previous.head.content_digest,
+            manifest_sha256=previous.manifest_sha256,
+        ),
+    )
+
+
+def _counts(facts: Sequence[Fact]) -> dict[str, dict[str, int]]:
+    """Return split -> task -> questions."""
+    counts: dict[str, dict[str, int]] = {}
+    for (split, task), count in sorted(Counter((f.split, f.task) for f in facts).items()):
+        counts.setdefault(split, {})[task] = count
+    return counts
+
+
+def _warnings(draft: _Draft) -> tuple[str, ...]:
+    """Return what a reader should know and no gate refuses."""
+    constant, config = draft.baselines.constant("temporal"), draft.config
+    if not draft.facts:
+        return ("There is no question in this version.",)
+    if constant.score is None:
+        return (
+            "The blind time answer could not be scored: that takes temporal questions in train "
+            f"({constant.n_searched}) and in test ({constant.n_scored}).",
+        )
+    if constant.score > config.max_best_constant_m_tiou:
+        return (
+            f"The best constant time answer has m_tIoU {constant.score:.3f} on test, above "
+            f"{config.max_best_constant_m_tiou:g}; with {constant.n_scored} temporal test "
+            f"questions (fewer than {config.min_baseline_questions}) that is too few to refuse.",
+        )
+    return ()

@@ -1,0 +1,102 @@
+"""Takes questions and the splits of the version before, gives questions that keep those splits.
+
+A video, a byte-equal copy of it and its whole split group stay where they were first published;
+it never resolves a contradiction: the gates refuse those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from earshot.schemas.arrow import from_table, to_table
+from earshot.schemas.question import Question, Split
+from earshot.schemas.release import SplitAssignment
+
+
+def inherit(questions: pa.Table, videos: pa.Table, before: pa.Table | None) -> pa.Table:
+    """Return the questions with inherited splits; a changed row gets its new digest.
+
+    Args:
+        questions: with the splits that the question stage drew.
+        videos: gives each video's split group and file digest.
+        before: `splits` of the version before, or None.
+    """
+    if before is None:
+        return questions
+    known = _known_splits(_media_facts(videos), from_table(SplitAssignment, before))
+    rows = [
+        _with_split(row, known.get(row["video_id"], row["split"])) for row in questions.to_pylist()
+    ]
+    return pa.Table.from_pylist(rows, schema=questions.schema)
+
+
+def assign(
+    questions: pa.Table, videos: pa.Table, before: pa.Table | None, version: int
+) -> pa.Table:
+    """Return the `splits` table: all earlier assignments, and those of newly asked videos."""
+    earlier = [] if before is None else from_table(SplitAssignment, before)
+    drawn = dict(
+        zip(
+            questions.column("video_id").to_pylist(),
+            questions.column("split").to_pylist(),
+            strict=True,
+        )
+    )
+    facts = _media_facts(videos)
+    kept = {row.video_id for row in earlier}
+    new = [
+        SplitAssignment(
+            video_id=video_id,
+            split=split,
+            split_group=facts.get(video_id, (None, ""))[0],
+            sha256=facts.get(video_id, (None, ""))[1],
+            since_version=version,
+        )
+        for video_id, split in sorted(drawn.items())
+        if video_id not in kept
+    ]
+    return to_table(SplitAssignment, [*earlier, *new])
+
+
+def _media_facts(videos: pa.Table) -> dict[str, tuple[str | None, str]]:
+    """Return video_id -> (split group, sha256)."""
+    names = ("video_id", "split_group", "sha256")
+    columns = (videos.column(name).to_pylist() for name in names)
+    return {video_id: (group, sha256) for video_id, group, sha256 in zip(*columns, strict=True)}
+
+
+def _known_splits(
+    facts: dict[str, tuple[str | None, str]], earlier: Iterable[SplitAssignment]
+) -> dict[str, Split]:
+    """Return the split of every video that was published, or whose copy or group was."""
+    by_video: dict[str, Split] = {}
+    by_file: dict[str, Split] = {}
+    by_group: dict[str, Split] = {}
+    for row in earlier:
+        by_video[row.video_id] = by_file[row.sha256] = row.split
+        if row.split_group is not None:
+            by_group[row.split_group] = row.split
+    known: dict[str, Split] = {}
+    for video_id, (group, sha256) in facts.items():
+        split = by_video.get(video_id) or by_file.get(sha256)
+        if split is not None:
+            known[video_id] = split
+            if group is not None:
+                # A group may be newer than the version that published one of its videos.
+                by_group.setdefault(group, split)
+    for video_id, (group, _) in facts.items():
+        if video_id not in known and group is not None and group in by_group:
+            known[video_id] = by_group[group]
+    return {**by_video, **known}
+
+
+def _with_split(row: dict[str, Any], split: Split) -> dict[str, Any]:
+    """Return a question row in `split`, with the digest that belongs to it."""
+    if row["split"] == split:
+        return row
+    content = {name: value for name, value in row.items() if name != "digest"}
+    question = Question.model_validate({**content, "split": split})
+    return {**question.model_dump(), "digest": question.digest}

@@ -1,0 +1,141 @@
+"""Motion energy of a clip: what moves against the background, pixel by pixel.
+
+Takes upright frames of one size, gives for each frame how much every pixel changed beyond what the
+camera's own movement and noise explain. Keeps small frames only; knows nothing of objects.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from earshot.media.frames import TimedFrame
+
+FloatArray = npt.NDArray[np.float32]
+
+# Frames are compared across this many steps: in one step at 10 fps slow things hardly move.
+LAG = 2
+# A misregistration of half a pixel changes a pixel by half its gradient; grey levels below NOISE
+# are compression and sensor noise.
+EDGE_PART = 0.5
+NOISE = 6.0
+# Above these a camera shift per step is a cut or a failure, not a pan: no compensation then.
+MAX_SHIFT_PART = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Frames and their motion energy.
+
+    Attributes:
+        times_s: (n,) frame times in seconds of the video.
+        frames: (n, h, w, 3) uint8.
+        energy: (n, h, w) uint8 in grey levels; at frame i from what lies around it.
+    """
+
+    times_s: npt.NDArray[np.float64]
+    frames: npt.NDArray[np.uint8]
+    energy: npt.NDArray[np.uint8]
+
+
+def measure_motion(frames: Iterable[TimedFrame]) -> Motion:
+    """Return the motion of one or more frames that come in the order of their times."""
+    times_s, pictures = [], []
+    energy: list[npt.NDArray[np.uint8]] = []
+    recent: deque[tuple[FloatArray, npt.NDArray[np.float64]]] = deque(maxlen=LAG + 1)
+    for time_s, frame in frames:
+        grey = frame.mean(axis=-1, dtype=np.float32)
+        if recent:
+            place = recent[-1][1] + camera_shift(recent[-1][0], grey)
+        else:
+            place = np.zeros(2)
+        recent.append((grey, place))
+        if len(recent) > LAG:
+            energy.append(_change(recent[0][0], grey, place - recent[0][1]))
+        times_s.append(time_s)
+        pictures.append(frame)
+    # The change between frames i - 1 and i + 1 belongs to frame i; both ends have no partner.
+    still = np.zeros(pictures[0].shape[:2], dtype=np.uint8)
+    before = min(LAG // 2, len(pictures))
+    padded = [still] * before + energy + [still] * (len(pictures) - before - len(energy))
+    return Motion(np.array(times_s), np.stack(pictures), np.stack(padded))
+
+
+def camera_shift(before: FloatArray, after: FloatArray) -> npt.NDArray[np.float64]:
+    """Return (down, right) pixels by which the picture as a whole moved, to parts of a pixel.
+
+    Of standing still and the shift of phase correlation, each with and without least-squares
+    steps, the one that leaves the smallest median change wins: a large thing that moves before a
+    still camera has the strongest peak, but not most of the pixels.
+    """
+    candidates = [np.zeros(2)]
+    coarse = 2.0 * _phase_shift(before[::2, ::2], after[::2, ::2])
+    if np.any(coarse != 0) and np.all(np.abs(coarse) <= MAX_SHIFT_PART * max(before.shape)):
+        candidates.append(coarse)
+    candidates += [_refined(before, after, candidate) for candidate in candidates]
+    best = min(candidates, key=lambda shift: _left(before, after, shift))
+    if not best.any():
+        return best
+    again = _refined(before, after, best)
+    return min((best, again), key=lambda shift: _left(before, after, shift))
+
+
+def _left(before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64]) -> float:
+    """Return the median change that a shift leaves unexplained."""
+    return float(np.median(np.abs(after - _shifted(before, shift))[::2, ::2]))
+
+
+def _refined(
+    before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the shift after one least-squares step on the pixels that it already fits best."""
+    moved = _shifted(before, shift)
+    down, right = (np.gradient(moved, axis=axis) for axis in (0, 1))
+    change = after - moved
+    steady = np.abs(change) <= np.quantile(np.abs(change[::4, ::4]), 0.7)
+    slopes = np.stack([down[steady], right[steady]])
+    normal = slopes @ slopes.T
+    if np.linalg.cond(normal) > 1e6:
+        return shift
+    step = np.clip(np.linalg.solve(normal, slopes @ change[steady]), -1.5, 1.5)
+    return np.asarray(shift - step, dtype=np.float64)
+
+
+def _phase_shift(before: FloatArray, after: FloatArray) -> npt.NDArray[np.float64]:
+    window = np.outer(np.hanning(before.shape[0]), np.hanning(before.shape[1]))
+    first, second = (np.fft.rfft2((g - g.mean()) * window) for g in (before, after))
+    cross = second * np.conj(first)
+    cross /= np.abs(cross) + 1e-3 * np.abs(cross).max() + 1e-9
+    surface = np.fft.irfft2(cross, before.shape)
+    peak = np.array(np.unravel_index(int(surface.argmax()), surface.shape), dtype=np.float64)
+    size = np.array(before.shape)
+    return np.asarray(np.where(peak > size / 2, peak - size, peak), dtype=np.float64)
+
+
+def _shifted(grey: FloatArray, shift: npt.NDArray[np.float64]) -> FloatArray:
+    if np.all(np.abs(shift) < 0.05):
+        return grey
+    moved: FloatArray = ndimage.shift(grey, shift, order=1, mode="nearest")
+    return moved
+
+
+def _change(
+    before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64]
+) -> npt.NDArray[np.uint8]:
+    """Return what changed beyond shift, gradient and noise."""
+    moved = _shifted(before, shift)
+    slope = np.maximum(_slope(moved), _slope(after))
+    change = ndimage.uniform_filter(np.abs(after - moved), 3)
+    return np.clip(change - EDGE_PART * slope - NOISE, 0, 255).astype(np.uint8)
+
+
+def _slope(grey: FloatArray) -> FloatArray:
+    smooth = ndimage.uniform_filter(grey, 3)
+    down = np.abs(np.diff(smooth, axis=0, prepend=smooth[:1]))
+    right = np.abs(np.diff(smooth, axis=1, prepend=smooth[:, :1]))
+    return np.asarray(down + right, dtype=np.float32)

@@ -1,0 +1,157 @@
+"""The command line as a user types it: exit codes, messages, JSON, quick help."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def earshot(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `earshot` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "earshot.cli", *arguments],
+        capture_output=True, text=True, cwd=cwd, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`earshot --help` pays for neither Prefect nor pandas nor matplotlib."""
+    script = (
+        "import sys\n"
+        "sys.argv = ['earshot', '--help']\n"
+        "from earshot.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'prefect', 'pandas', 'matplotlib', 'pyarrow', 'av', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "quarantine" in done.stdout
+
+
+def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
+    """A missing manifest ends with exit code 2, a message with the remedy and no traceback."""
+    done = earshot("plan", "-i", str(tmp_path / "none.jsonl"), "-w", str(tmp_path / "w"))
+    assert done.returncode == 2
+    assert "none.jsonl' is not there: check the path" in done.stderr
+    assert "Traceback" not in done.stderr
+    shown = earshot("--debug", "plan", "-i", str(tmp_path / "no.jsonl"), "-w", str(tmp_path / "w"))
+    assert "Traceback" in shown.stderr
+
+
+def test_init_writes_a_config_that_check_accepts(tmp_path: Path) -> None:
+    """The file that `init` writes is complete, and a changed value is said."""
+    assert earshot("init", str(tmp_path / "w")).returncode == 0
+    config = tmp_path / "w" / "config.toml"
+    assert earshot("config", "check", str(config)).returncode == 0
+    config.write_text(config.read_text().replace("max_events = 3", "max_events = 5"))
+    done = earshot("config", "check", str(config))
+    assert "filter.max_events = 5  (default 3)" in done.stdout
+
+
+def test_config_errors_name_the_field(tmp_path: Path) -> None:
+    """A misspelt field is answered with the near one, a wrong value with what was expected."""
+    config = tmp_path / "c.toml"
+    config.write_text("[filter]\nmax_event = 2\nmin_event_share = 3.0\n")
+    done = earshot("config", "check", str(config))
+    assert done.returncode == 2
+    assert "filter.max_event: no such field (did you mean 'max_events'?)" in done.stderr
+    assert "filter.min_event_share = 3.0: Input should be less than or equal to 1" in done.stderr
+
+
+def test_doctor_finds_what_the_core_needs() -> None:
+    """Everything that the core needs is there after the installation."""
+    done = earshot("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "libx264" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A sample world and a workspace that was built from it in a plain loop."""
+    root = tmp_path_factory.mktemp("cli")
+    done = earshot("sample", "--out", str(root / "sample"), "--videos", "3")
+    assert done.returncode == 0, done.stderr
+    manifest, workspace = root / "sample/input/manifest.jsonl", root / "w"
+    with manifest.open("a") as file:
+        file.write('{"video_id": "gone", "uri": "videos/gone.mp4", "captions": []}\n')
+        file.write("no json\n")
+    config = root / "c.toml"
+    config.write_text("[run]\nfailure_share = 0.5\n[release]\nallow_empty = true\n")
+    done = earshot(
+        "build", "-i", str(manifest), "-w", str(workspace), "-c", str(config), "--no-prefect"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "probe" in done.stdout
+    return manifest, workspace
+
+
+def test_status_json_adds_up(built: tuple[Path, Path]) -> None:
+    """The JSON of status has one row a stage and item kind, and each adds up."""
+    done = earshot("status", "-w", str(built[1]), "--json")
+    rows = json.loads(done.stdout)["stages"]
+    names = ["manifest", "probe", "captions", "filter", "analyse", "objects", "track", "inspect"]
+    assert [row["stage"] for row in rows if row["item_kind"] == "video"][:8] == names
+    for row in rows:
+        parts = ("done", "filtered", "rejected", "quarantined", "waiting")
+        assert row["in"] == sum(row[part] for part in parts), row
+    probe = next(row for row in rows if row["stage"] == "probe")
+    assert (probe["in"], probe["reasons"]) == (4, {"not_found": 1})
+
+
+def test_quarantine_lists_retries_and_drops(built: tuple[Path, Path]) -> None:
+    """The missing video and the bad line are listed; a dropped video is no fault any more."""
+    workspace = str(built[1])
+    listed = json.loads(earshot("quarantine", "list", "-w", workspace, "--json").stdout)["items"]
+    assert {(row["item_id"], row["reason_code"]) for row in listed} == {
+        ("line 5", "bad_entry"),
+        ("gone", "not_found"),
+    }
+    unknown = earshot("quarantine", "retry", "nobody", "-w", workspace)
+    assert unknown.returncode == 2
+    assert "'nobody' is not in quarantine" in unknown.stderr
+    assert "1 left out" in earshot("quarantine", "drop", "gone", "-w", workspace).stdout
+    rows = json.loads(earshot("status", "-w", workspace, "--json").stdout)["stages"]
+    probe = next(row for row in rows if row["stage"] == "probe")
+    assert (probe["quarantined"], probe["reasons"]) == (0, {"dropped": 1})
+
+
+def test_plan_after_a_build_has_nothing_to_do(built: tuple[Path, Path]) -> None:
+    """The same command finds everything fresh; a changed setting makes its stage stale."""
+    manifest, workspace = map(str, built)
+    config = str(built[1].parent / "c.toml")
+    done = earshot("plan", "-i", manifest, "-w", workspace, "-c", config)
+    assert "nothing to do" in done.stdout
+    other = built[1].parent / "d.toml"
+    other.write_text("[objects]\nmax_objects_per_event = 1\n")
+    plans = json.loads(
+        earshot("plan", "-i", manifest, "-w", workspace, "-c", str(other), "--json").stdout
+    )["stages"]
+    stale = {one["stage"]: one["stale"] for one in plans if one["stale"]}
+    assert list(stale) == ["objects"]
+    assert set(stale["objects"]) == {"config"}
+
+
+def test_unknown_stage_and_item_are_told(built: tuple[Path, Path]) -> None:
+    """--only and --items name what was expected."""
+    manifest, workspace = map(str, built)
+    done = earshot("build", "-i", manifest, "-w", workspace, "--only", "tarck", "--no-prefect")
+    assert done.returncode == 2
+    assert "expected one of probe, captions" in done.stderr
+    done = earshot("build", "-i", manifest, "-w", workspace, "--items", "x", "--no-prefect")
+    assert done.returncode == 2
+    assert "'x' is not in the manifest" in done.stderr
+
+
+def test_run_logs_are_json_lines(built: tuple[Path, Path]) -> None:
+    """Each run leaves a log of JSON lines in the workspace."""
+    logs = sorted((built[1] / "logs").glob("*.jsonl"))
+    events = [json.loads(line)["event"] for line in logs[0].read_text().splitlines()]
+    assert events[-1] == "run_finished"
+    assert "stage_started" in events

@@ -1,0 +1,144 @@
+"""Frame sources: which frame is shown when."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from earshot.errors import MediaError
+from earshot.media.child import Worker
+from earshot.media.frames import (
+    ChildSource,
+    Frame,
+    PyavSource,
+    SourceInfo,
+    scaled_size,
+    window_times,
+)
+
+Maker = Callable[..., Path]
+INFO = SourceInfo(duration_s=2.0, fps=10.0, width=64, height=48)
+
+
+def index_of(frame: Frame) -> int:
+    """The index that `make_video` painted into a frame."""
+    return round(float(frame[:, 4:24].mean()) / 8)
+
+
+def shown(path: Path, times_s: Sequence[float]) -> list[int]:
+    """The indices of the frames shown at times."""
+    return [index_of(frame) for _, frame in PyavSource(path, INFO).frames(times_s)]
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_last_frame_at_or_before_the_time(make_video: Maker, name: str) -> None:
+    """The frame shown is the last that began, also a millisecond early."""
+    path = make_video(name)
+    assert shown(path, [0.0, 0.05, 0.0995, 0.1, 0.55, 1.85]) == [0, 0, 1, 1, 5, 18]
+
+
+def test_outside_the_video_the_nearest_frame_is_shown(make_video: Maker) -> None:
+    """Before the first frame it is the first, behind the last it is the last."""
+    assert shown(make_video(times_s=[0.5 + i / 10 for i in range(5)]), [0.0]) == [0]
+    assert shown(make_video(), [1.95, 7.0]) == [19, 19]
+
+
+def test_variable_rate_is_sampled_by_time(make_video: Maker) -> None:
+    """Times decide, not index over rate."""
+    path = make_video(times_s=[0.0, 0.1, 1.0, 1.1, 1.9])
+    assert shown(path, [0.5, 1.05, 1.5, 1.9]) == [1, 2, 3, 4]
+
+
+def test_same_frame_for_equal_times(make_video: Maker) -> None:
+    """A time may stand twice."""
+    assert shown(make_video(), [0.3, 0.3, 0.31]) == [3, 3, 3]
+
+
+def test_seeking_changes_nothing(make_video: Maker) -> None:
+    """A window in the middle shows what reading from the start shows, bit for bit."""
+    path = make_video(times_s=[i / 10 for i in range(30)], gop=7)
+    source = PyavSource(path, INFO)
+    times = window_times(0.0, 2.9, 10)
+    whole = dict(source.frames(times))
+    for start in range(0, 29, 3):
+        for time_s, frame in itertools.islice(source.frames(times[start:]), 2):
+            assert np.array_equal(frame, whole[time_s])
+
+
+def test_window_is_anchored_at_its_start(make_video: Maker) -> None:
+    """A window samples start, start + 1/fps, ... below the end."""
+    source = PyavSource(make_video(), INFO)
+    assert [time_s for time_s, _ in source.window(0.3, 1.1, 5)] == [0.3, 0.5, 0.7, 0.9]
+
+
+@given(
+    st.integers(0, 600).map(lambda tenths: tenths / 10),
+    st.integers(0, 300).map(lambda tenths: tenths / 10),
+    st.integers(1, 30),
+)
+@settings(max_examples=200, deadline=None)
+def test_window_times_hit_whole_seconds(start_s: float, length_s: float, fps: int) -> None:
+    """Every start + n seconds below the end is among the times, and none is at or past the end."""
+    times = window_times(start_s, start_s + length_s, fps)
+    assert times[0] == start_s
+    assert all(time_s < start_s + length_s for time_s in times[1:])
+    for second in range(int(length_s - 1e-6) + 1 if length_s else 0):
+        assert any(abs(time_s - start_s - second) < 1e-5 for time_s in times)
+
+
+@pytest.mark.parametrize("times_s", [[1.0, 0.5], [float("nan")], [float("inf")]])
+def test_bad_times_are_refused(make_video: Maker, times_s: list[float]) -> None:
+    """Times that are not finite and ascending are a caller's mistake."""
+    with pytest.raises(ValueError, match="ascending"):
+        PyavSource(make_video(), INFO).frames(times_s)
+
+
+@pytest.mark.parametrize("window", [(2.0, 1.0, 5.0), (0.0, float("nan"), 5.0), (0.0, 1.0, 0.0)])
+def test_bad_windows_are_refused(window: tuple[float, float, float]) -> None:
+    """A reversed window, one that is not finite, and a rate of zero are refused."""
+    with pytest.raises(ValueError, match="expected finite"):
+        window_times(*window)
+
+
+def test_scaled_frames(make_video: Maker) -> None:
+    """The longer side is scaled down to the asked size, the shape kept."""
+    source = PyavSource(make_video(), INFO, long_side_px=32)
+    ((_, frame),) = source.frames([0.5])
+    assert (frame.shape, frame.dtype) == ((24, 32, 3), np.uint8)
+    assert round(float(frame[:, 2:14].mean()) / 8) == 5
+    assert scaled_size(30, 20, 100) == (30, 20)
+    assert scaled_size(20, 3000, 100) == (1, 100)
+
+
+def test_rotation_is_applied(shared_data: Path) -> None:
+    """A video with a rotation of -90 degrees comes upright: turned clockwise."""
+    path = shared_data / "videos" / "edge" / "video_90.mov"
+    ((_, frame),) = PyavSource(path, SourceInfo(0.1, 30, 320, 568)).frames([0.0])
+    assert frame.shape == (568, 320, 3)
+
+
+def test_child_source_shows_the_same(make_video: Maker) -> None:
+    """Decoding in a child gives the same frames, and a fault keeps its code."""
+    path = make_video()
+    with Worker(30) as worker:
+        ours = list(PyavSource(path, INFO).window(0.2, 1.5, 5))
+        theirs = list(ChildSource(worker, path, INFO).window(0.2, 1.5, 5))
+        assert [time_s for time_s, _ in ours] == [time_s for time_s, _ in theirs]
+        assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(ours, theirs, strict=True))
+        with pytest.raises(MediaError) as caught:
+            list(ChildSource(worker, path.with_name("gone.mp4"), INFO).frames([0.0]))
+        assert caught.value.code == "not_found"
+
+
+def test_damaged_file_is_a_media_error(shared_data: Path) -> None:
+    """A window beyond the damage raises, it does not show what is left."""
+    path = shared_data / "videos" / "edge" / "corrupted.mp4"
+    with pytest.raises(MediaError) as caught:
+        list(PyavSource(path, SourceInfo(5, 10, 1280, 720)).window(0.0, 5.0, 5))
+    assert caught.value.code == "decode_error"

@@ -1,0 +1,58 @@
+"""Exclusion lists find a video by id, by file name and by content."""
+
+from __future__ import annotations
+
+import pytest
+
+from earshot.errors import ConfigError
+from earshot.schemas.arrow import to_table
+from earshot.schemas.video import Video
+from earshot.tasks.publish_release.exclusions import find_overlaps
+from tests import factories
+
+VIDEOS = to_table(
+    Video,
+    [
+        factories.make_video("a"),
+        factories.make_video("b", uri="s3://bucket/clips/-8mcyL3kWNQ.mp4"),
+        factories.make_video("c", sha256="c" * 64),
+        factories.make_video("d"),
+    ],
+)
+ASKED = frozenset("abcd")
+
+
+def _shared(tmp_path, text, asked=ASKED):
+    (tmp_path / "bench.v2.txt").write_text(text)
+    (overlap,) = find_overlaps([str(tmp_path / "bench.v2.txt")], VIDEOS, asked)
+    assert overlap.benchmark == "bench.v2"
+    return overlap.video_ids, overlap.entries
+
+
+def test_id_file_name_and_content_are_compared(tmp_path):
+    """A renamed or copied clip is found as well; comments and empty lines are none."""
+    text = f"# test set\n\na\n-8mcyL3kWNQ\n{'c' * 64}  # a copy\nz\n"
+    assert _shared(tmp_path, text) == (("a", "b", "c"), 4)
+
+
+def test_a_part_of_an_id_is_no_match(tmp_path):
+    """Entries are compared whole."""
+    assert _shared(tmp_path, "aa\n8mcyL3kWNQ\n") == ((), 2)
+
+
+def test_videos_without_a_question_do_not_count(tmp_path):
+    """Nothing about them is published to train on."""
+    assert _shared(tmp_path, "a\nd\n", frozenset("d")) == (("d",), 2)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_a_list_that_guards_nothing_is_an_error(tmp_path, text):
+    """An empty file would pass every release."""
+    with pytest.raises(ConfigError, match="has no entry"):
+        _shared(tmp_path, text)
+
+
+def test_a_list_that_is_not_there_is_an_error(tmp_path):
+    """With the name of the setting."""
+    with pytest.raises(ConfigError, match=r"release\.exclusion_lists: .*nowhere.txt.* not there"):
+        find_overlaps([str(tmp_path / "nowhere.txt")], VIDEOS, ASKED)

@@ -1,0 +1,53 @@
+"""The plots are drawn for any facts, the same bytes for the same facts."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from PIL import Image
+
+from earshot.tasks.publish_release.facts import Fact
+from earshot.tasks.publish_release.plots import HEAT, draw_all
+
+
+def _facts(count: int) -> list[Fact]:
+    centres = np.array([[0.25, 0.75]], dtype=np.float32)
+    return [
+        Fact(f"q{i}", "v", "train", "temporal", 20.0, ((2.0, 6.0),), centres, ())
+        for i in range(count)
+    ]
+
+
+def test_nothing_to_show_is_said_and_not_an_error(tmp_path):
+    """An empty release has its four pictures as well."""
+    names = draw_all([], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_equal_facts_give_equal_bytes(tmp_path):
+    """No date and no version inside."""
+    for folder in ("a", "b"):
+        draw_all(_facts(3), tmp_path / folder)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_box_centres_stand_where_they_are_in_the_frame(tmp_path):
+    """y runs down: a box at the lower left is drawn at the lower left."""
+    draw_all(_facts(3), tmp_path)
+    with Image.open(tmp_path / "box_centres.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    darkest = (np.array(HEAT(1.0)[:3]) * 255).round()
+    near = np.abs(pixels - darkest).max(axis=2) <= 2
+    rows, columns = np.nonzero(near[:, : pixels.shape[1] * 3 // 4])
+    assert np.median(rows) > pixels.shape[0] * 0.55
+    assert np.median(columns) < pixels.shape[1] * 0.4
+
+
+def test_pyplot_is_never_imported(tmp_path):
+    """Its global state would be shared by all threads of a worker."""
+    draw_all(_facts(1), tmp_path)
+    source = sys.modules["earshot.tasks.publish_release.plots"].__dict__
+    assert "plt" not in source
+    assert not any(getattr(v, "__name__", "") == "matplotlib.pyplot" for v in source.values())

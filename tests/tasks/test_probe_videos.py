@@ -1,0 +1,122 @@
+"""Stage `probe`: from a manifest entry to a measured video."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from earshot.schemas.config import ProbeConfig
+from earshot.schemas.ledger import REASONS
+from earshot.schemas.manifest import ManifestEntry
+from earshot.schemas.video import Video
+from earshot.store.stage import Done, Outcome, Quarantined, StageContext, StageInput
+from earshot.tasks.probe_videos import ProbeVideos
+
+
+def stage(folder: Path, **settings: float) -> ProbeVideos:
+    """The stage on a folder of videos."""
+    return ProbeVideos(ProbeConfig(**settings), StageContext(str(folder), folder / "cache"))  # type: ignore[arg-type]
+
+
+def given(video_id: str, uri: str, **fields: str) -> StageInput:
+    """A video as the runner hands it to the stage."""
+    entry = ManifestEntry(video_id=video_id, uri=uri, **fields)  # type: ignore[arg-type]
+    return StageInput(video_id, {ManifestEntry: [entry]})
+
+
+def by_id(outcomes: list[Outcome]) -> dict[str, Outcome]:
+    """Outcomes by their video."""
+    return {outcome.video_id: outcome for outcome in outcomes}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a good video, a text, and a video that is cut in the middle."""
+    with av.open(str(tmp_path / "good.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(12):
+            picture = np.full((48, 64, 3), 20 * index, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    whole = (tmp_path / "good.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.mp4").write_text("no video")
+    return tmp_path
+
+
+def test_good_video_becomes_a_record(folder: Path) -> None:
+    """The record has what was measured, the file's digest, and what the manifest said."""
+    entry = given("v", "good.mp4", licence="CC0-1.0", source="own", split_group="g")
+    (outcome,) = stage(folder).run([entry])
+    assert isinstance(outcome, Done)
+    (video,) = outcome.rows
+    assert isinstance(video, Video)
+    data = (folder / "good.mp4").read_bytes()
+    assert (video.sha256, video.bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert (video.n_frames, video.width, video.height) == (12, 64, 48)
+    assert (video.licence, video.source, video.split_group) == ("CC0-1.0", "own", "g")
+    assert (video.uri, video.video_id, video.is_silent) == ("good.mp4", "v", None)
+
+
+def test_bad_videos_are_quarantined_and_the_batch_goes_on(folder: Path) -> None:
+    """Each fault has its own code, value and traceback, and the good video between is done."""
+    batch = [given(name, f"{name}.mp4") for name in ("gone", "text", "good", "cut")]
+    found = by_id(list(stage(folder).run(batch)))
+    assert isinstance(found["good"], Done)
+    codes = {name: found[name].reason_code for name in ("gone", "text", "cut")}  # type: ignore[attr-defined]
+    assert codes == {"gone": "not_found", "text": "unreadable", "cut": "unreadable"}
+    for name, code in codes.items():
+        outcome = found[name]
+        assert isinstance(outcome, Quarantined)
+        assert REASONS[code].status == "quarantined"
+        assert outcome.traceback is not None
+        assert outcome.value
+
+
+def test_too_large_file_is_refused_unread(folder: Path) -> None:
+    """A file over the limit is quarantined with its size."""
+    (outcome,) = stage(folder, max_bytes=10).run([given("v", "good.mp4")])
+    assert isinstance(outcome, Quarantined)
+    assert outcome.reason_code == "too_large"
+    assert outcome.value == str((folder / "good.mp4").stat().st_size)
+
+
+def test_slow_video_times_out_alone(folder: Path, shared_data: Path) -> None:
+    """A video over the time limit is quarantined; the next one gets a new child and is done."""
+    slow = shared_data / "videos" / "vidor_8665030691.mp4"
+    batch = [given("slow", str(slow)), given("good", "good.mp4")]
+    found = by_id(list(stage(folder, timeout_s=0.15).run(batch)))
+    assert found["slow"].status == "quarantined"
+    assert found["slow"].reason_code == "timeout"  # type: ignore[attr-defined]
+    assert found["good"].status == "done"
+
+
+def test_outside_facts_are_the_contents(folder: Path) -> None:
+    """The key follows the file's bytes, and says where there is none."""
+    before = stage(folder).outside(given("v", "good.mp4"))
+    assert before == {"media": hashlib.sha256((folder / "good.mp4").read_bytes()).hexdigest()}
+    (folder / "good.mp4").write_bytes(b"other")
+    assert stage(folder).outside(given("v", "good.mp4")) != before
+    assert stage(folder).outside(given("v", "gone.mp4")) == {"media": "missing"}
+
+
+def test_captions_do_not_touch_the_probe() -> None:
+    """Only the declared fields of the manifest are read: a new caption probes nothing anew."""
+    (reads,) = ProbeVideos.reads
+    assert not {"captions", "events"} & {*reads.fields, *reads.beside}
+
+
+def test_all_real_clips_are_done(shared_data: Path, tmp_path: Path) -> None:
+    """The twelve real clips pass in one batch."""
+    lines = (shared_data / "input.jsonl").read_text().splitlines()
+    entries = [ManifestEntry.model_validate(json.loads(line)) for line in lines]
+    context = StageContext(str(shared_data), tmp_path)
+    batch = [StageInput(entry.video_id, {ManifestEntry: [entry]}) for entry in entries]
+    outcomes = list(ProbeVideos(ProbeConfig(), context).run(batch))
+    assert [outcome.status for outcome in outcomes] == ["done"] * 12

@@ -25,6 +25,7 @@ def noted(request: BuildRequest) -> Iterator[Run]:
     if deployment.get_id():
         _check_absolute("workspace", request.workspace)
         _check_absolute("input", request.input or "/")
+        _check_absolute("media_root", request.media_root or "/")
     run = shared_run(request)
     note_flow_run(run.run_id, UUID(flow_run.get_id()))
     yield run

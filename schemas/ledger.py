@@ -85,7 +85,10 @@ REASONS: dict[str, Reason] = {
     "mistyped_time": _fault(
         "A time is missing or no number of seconds.", "Write seconds: 72.5, not 1:12.5."
     ),
-    "bad_time": _fault("A time is not a finite number of seconds >= 0.", "Mend the time."),
+    "not_finite": _fault("A time is NaN or infinite.", "Mend the time."),
+    "negative_time": _fault("A time lies before the video's start.", "Mend the time."),
+    "absurd_time": _fault("A time is more than a day.", "Write seconds, not milliseconds."),
+    "no_segments": _fault("An event has no segments.", "Give it at least one."),
     "reversed_time": _fault("An interval ends before it starts.", "Swap or mend the times."),
     "zero_length": _fault("An interval has no length.", "Mend the times."),
     "out_of_range": _fault("An interval lies outside the video.", "Mend the times."),
@@ -131,6 +134,10 @@ REASONS: dict[str, Reason] = {
     "audible_only": _filtered("The object is heard, not seen: nothing to box.", "Nothing to do."),
     # inspection
     "inspector_rejected": _rejected("A person rejected it.", "See the inspection's reasons."),
+    "ambiguous_identity": _rejected(
+        "Several things sound or move alike: which of them has the name is not known.",
+        "Have a person inspect the tubes.",
+    ),
     "rule_rejected": _rejected("The automatic inspector rejected it.", "See the message."),
     "unsure": _rejected("The inspector could not tell.", "Inspect it again."),
     "for_people": Reason("waiting", "It waits for a person.", "Inspect it, then collect."),

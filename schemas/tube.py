@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from earshot.schemas.base import INTERVAL, Frozen, Interval, Record, list_of, opt, req
+from earshot.schemas.base import INTERVAL, STRINGS, Frozen, Interval, Record, list_of, opt, req
 
 State = Literal["visible", "absent", "unknown"]
 TubeSource = Literal["detected", "propagated", "imported", "human"]
 BoxSpaceName = Literal["norm", "native_px", "rel1000", "resized_px"]
+TubeFlag = Literal["ambiguous_identity"]
 
 _CODE = {"unknown": -1, "absent": 0, "visible": 1}
 
@@ -70,6 +71,7 @@ class Tube(Record):
             req("backend_version", pa.string()),
             opt("weights_digest", pa.string()),
             req("settings_digest", pa.string()),
+            req("flags", STRINGS),
         ]
     )
 
@@ -89,6 +91,11 @@ class Tube(Record):
     backend_version: str
     weights_digest: str | None
     settings_digest: str
+    flags: tuple[TubeFlag, ...] = Field(
+        (),
+        description="what the backend doubts; ambiguous_identity: the tube is one of a set of "
+        "things that sound or move alike, and which of them has the name is not known",
+    )
 
     @model_validator(mode="after")
     def _parallel(self) -> Self:

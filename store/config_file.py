@@ -30,6 +30,8 @@ def load_config(path: Path | None) -> Config:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"config {path} is not there: `earshot init` writes one") from error
+    except OSError as error:
+        raise ConfigError(f"config {path} can't be read ({error}): give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is no TOML: {error}") from error
     try:

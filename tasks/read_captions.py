@@ -34,6 +34,8 @@ from earshot.store.stage import Done, Item, Outcome, Quarantined, Reads, Stage, 
 SHARED_PART = 0.5
 # Published durations carry the noise of float arithmetic: 148.82999999999998.
 _NOISE_S = 1e-6
+# Longer than any video: milliseconds, or mm:ss run together.
+_DAY_S = 86_400.0
 
 
 class ReadCaptions(Stage[CaptionsConfig]):
@@ -140,7 +142,7 @@ class _Reader:
     def _check_event(self, item_id: str, raw: RawEvent, given: tuple[Caption, ...]) -> _Checked:
         """Return the event with good times, and add the caption that its own words make."""
         if not raw.segments:
-            raise ItemError("bad_time", f"{item_id}: the event has no segments; give one.", "[]")
+            raise ItemError("no_segments", f"{item_id}: the event has no segments; give one.", "[]")
         segments = intervals.normalise([self._times(segment) for segment in raw.segments])
         label, words = (raw.label or "").strip(), (raw.description or "").strip()
         about = [c for c in given if _speaks_of(c, segments)]
@@ -170,10 +172,9 @@ class _Reader:
                 value,
             )
         value, limit_s = f"[{start_s}, {end_s}]", self._duration_s + self._tolerance_s
-        if not (0 <= start_s < math.inf and 0 <= end_s < math.inf):
-            raise ItemError(
-                "bad_time", f"{value} s: expected finite seconds >= 0; mend the time.", value
-            )
+        if problem := _impossible(start_s, end_s):
+            message = f"{value} s: expected seconds from the video's start; mend the time."
+            raise ItemError(problem, message, value)
         if start_s > end_s:
             raise ItemError(
                 "reversed_time", f"{value} s: expected start < end; swap or mend the times.", value
@@ -206,6 +207,15 @@ class _Checked:
     def alike(self) -> tuple[tuple[str, ...], str]:
         """What events share that only their ordinal tells apart (CONTRACTS 1)."""
         return self.caption_ids, norm(self.label or self.description)
+
+
+def _impossible(start_s: float, end_s: float) -> str | None:
+    """Return the reason code of times that no video can have, or None."""
+    if not (math.isfinite(start_s) and math.isfinite(end_s)):
+        return "not_finite"
+    if min(start_s, end_s) < 0:
+        return "negative_time"
+    return "absurd_time" if max(start_s, end_s) > _DAY_S else None
 
 
 def _check_read(item_id: str, kind: str, unread: str | None) -> None:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 
 from earshot.errors import InputError
 from earshot.store.manifests.faults import Fault, fault_of
-from earshot.store.manifests.rows import Row, entry_row
+from earshot.store.manifests.rows import NESTED, Row, entry_row, without_repeats
 from earshot.store.manifests.source import load_json
 
 NEEDED = ("video_id", "uri")
 SHARED = ("uri", "licence", "source", "split_group")
 FLAT = ("start_s", "end_s", "text")
-NESTED = ("captions", "events")
 # A table of the workspace has a digest column, and may be used as a manifest.
 _UNUSED = ("digest",)
 _KNOWN = (*NEEDED, *SHARED[1:], *FLAT, *NESTED, *_UNUSED)
@@ -88,7 +87,7 @@ def _nested(row: Cells) -> Row | Fault:
         cell = fields.get(name)
         if isinstance(cell, str):
             try:
-                fields[name] = load_json(cell)
+                fields[name] = without_repeats(load_json(cell))
             except ValueError as error:
                 message = f"{row.place}: {name} is no JSON: {error}; write a JSON list"
                 return fault_of(row.line, fields.get("video_id"), message, cell)

@@ -12,6 +12,9 @@ from earshot.schemas.manifest import ManifestEntry, as_written
 from earshot.store.manifests.faults import Fault, fault_of, unfit
 from earshot.store.manifests.source import Repeating, Source
 
+# The lists of a manifest entry.
+NESTED = ("captions", "events")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -71,6 +74,22 @@ def as_object(found: object) -> Mapping[str, object]:
         message = f"the key {found.repeated!r} stands twice; leave one of them out"
         raise ItemError("bad_entry", message, found.repeated)
     return found
+
+
+def without_repeats(rows: object) -> object:
+    """Return a list of captions or events; one that has a key twice, which reading it would hide,
+    becomes text, for the stage to report."""
+    if not isinstance(rows, list):
+        return rows
+    found = [(row, _first_repeating(row)) for row in rows]
+    return [row if repeating is None else str(repeating.pairs) for row, repeating in found]
+
+
+def _first_repeating(value: object) -> Repeating | None:
+    if isinstance(value, Repeating):
+        return value
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((one for part in parts if (one := _first_repeating(part)) is not None), None)
 
 
 def list_field(found: Mapping[str, object], *names: str) -> list[object]:

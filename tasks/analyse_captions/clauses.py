@@ -12,7 +12,9 @@ from earshot.tasks.analyse_captions.lexicon import Lexicon
 from earshot.tasks.analyse_captions.phrases import Node, Phrase, Verb
 
 #: What does not act by itself: never the subject of a participle when something better is there.
-_PASSIVE_KINDS = frozenset({"clothing", "body", "place", "abstract"})
+_PASSIVE_KINDS = frozenset({"clothing", "body", "place", "scenery", "abstract"})
+#: What is as likely the place of a thing as the thing spoken of: "a drum by the stand that booms".
+_SETTINGS = frozenset({"thing", "unknown"})
 _SKIPPED = frozenset({"ADV", "NEG"})
 
 
@@ -44,6 +46,9 @@ class _Walker:
         self.last_subjects: list[Phrase] = []
         self.pending: list[Verb] = []
         self.verb: Verb | None = None
+        #: What stands before the subject: "in silence", "off-screen".
+        self.fronted_preps: list[Phrase] = []
+        self.fronted_adjectives: list[str] = []
         self.verb_ahead = self._verb_ahead()
 
     def run(self) -> Walk:
@@ -56,13 +61,27 @@ class _Walker:
                 self.walk.verbs.append(node.verb)
             elif node.kind in {"STOP", "SUB"}:
                 self._boundary(i)
-            elif node.kind == "ADJ" and self.verb is not None:
-                self.verb.adjectives.append(self._graded(i))
-            elif node.word in self.lex.words["loud_words"] and self.verb is not None:
-                self.verb.adjectives.append(node.word)
+            elif node.kind == "ADJ":
+                self._adjective(self._graded(i))
+            elif node.word in self.lex.words["loud_words"]:
+                self._adjective(node.word)
+            elif node.kind == "ADV" and self._is_silent(node.word):
+                self._adjective("silent")
             elif node.word == "somewhere" and self.verb is not None:
                 self.verb.adjectives.append("unseen")
         return self.walk
+
+    def _adjective(self, word: str) -> None:
+        if self.clause.verb is None and not self.clause.subjects:
+            self.fronted_adjectives.append(word)
+        elif self.clause.verb is None and self._is_silent(word):
+            self.fronted_adjectives.append(word)  # "it quietly bobs"
+        elif self.verb is not None:
+            self.verb.adjectives.append(word)
+
+    def _is_silent(self, word: str) -> bool:
+        silent = self.lex.words["silent_words"]
+        return word in silent or (word.endswith("ly") and word[:-2] in silent)
 
     def _graded(self, i: int) -> str:
         """Return the adjective, marked where something takes half of it back ("half hidden")."""
@@ -78,6 +97,7 @@ class _Walker:
         if self.clause.subjects:
             self.last_subjects = self.clause.subjects
         self.clause = _Clause()
+        self.fronted_preps, self.fronted_adjectives = [], []
         if self.nodes[i].kind == "STOP":
             self.verb = None
 
@@ -112,8 +132,10 @@ class _Walker:
             self._owned(phrase, previous)
         elif kind in {"PREP", "TO"} and before is not None:
             phrase.role, phrase.prep, phrase.host = "prep", before.word, self._host(i)
-            if self.verb is not None:
+            if self.clause.verb is not None and self.verb is not None:
                 self.verb.preps.append(phrase)
+            elif not self.clause.subjects:
+                self.fronted_preps.append(phrase)
         elif kind == "VERB":
             self._object(phrase)
         elif kind in {"CONJ", "COMMA"} and previous is not None:
@@ -162,11 +184,14 @@ class _Walker:
         if self.verb is None:
             self.clause.subjects = [phrase]
             return
+        if phrase.head in self.lex.words["time_nouns"]:
+            phrase.role = "time"  # "barks four times"
+            return
         phrase.role = "object"
         if self.verb.passive:
             return
         self.verb.objects.append(phrase)
-        if self.verb.lemma == "be" and not self.verb.subjects:
+        if self.verb.lemma in {"be", "come"} and not self.verb.subjects:
             # "there is a dog": what is there is the subject of what comes
             self.clause.subjects = [phrase]
             self.verb.subjects.append(phrase)
@@ -206,6 +231,9 @@ class _Walker:
             self._participle(i, verb, kind)
         elif kind == "TO":
             self._infinitive(verb)
+        elif verb.form in {"past", "part"} and self._fronted(kind):
+            verb.passive = True  # "heard but never seen, a train whistles"
+            self.pending.append(verb)
         elif verb.form in {"past", "part"} and self._reduced(i, kind):
             verb.passive = True
             verb.subjects = self._nearest(kind)
@@ -230,6 +258,8 @@ class _Walker:
         elif self.clause.outer is not None and self.clause.finite and kind != "CONJ":
             self.clause = self.clause.outer
         verb.subjects = list(self.clause.subjects or self.last_subjects)
+        if self.fronted_preps and not self.clause.subjects and kind == "NP":
+            verb.subjects = []  # "from the house comes a bark": the subject is still to come
         if verb.form == "base":
             verb.subjects = [*self.clause.joined, *verb.subjects]
         if self.clause.gap is not None:
@@ -238,6 +268,9 @@ class _Walker:
         if not self.clause.subjects:
             self.clause.subjects = list(verb.subjects)
         self.clause.finite = True
+        verb.preps += self.fronted_preps
+        verb.adjectives += self.fronted_adjectives
+        self.fronted_preps, self.fronted_adjectives = [], []
         for waiting in self.pending:
             waiting.subjects = list(verb.subjects)
         self.pending = []
@@ -282,11 +315,19 @@ class _Walker:
         following = self.nodes[i + 1].word if i + 1 < len(self.nodes) else ""
         return kind == "NP" and (following == "by" or self.clause.finite)
 
+    def _fronted(self, kind: str) -> bool:
+        """Tell whether a participle stands at the beginning of a clause that has no subject yet."""
+        if self.clause.subjects or self.clause.finite:
+            return False
+        return kind == "STOP" or (kind == "CONJ" and bool(self.pending))
+
     def _nearest(self, kind: str) -> list[Phrase]:
         """Return the subject of a participle: the nearest phrase that can act, and its equals."""
         phrase = self.walk.phrases[-1] if self.walk.phrases else None
         while phrase is not None and (phrase.kind in _PASSIVE_KINDS or phrase.negated):
             phrase = phrase.host
+        if phrase is not None and phrase.definite and self._is_setting(phrase):
+            phrase = phrase.host or phrase
         if phrase is None:
             return list(self.clause.subjects or self.last_subjects)
         if phrase in self.clause.subjects:
@@ -294,10 +335,34 @@ class _Walker:
         return [phrase]
 
     def _antecedent(self) -> Phrase | None:
+        """Return what "that" speaks of: the last thing, or what it is there for."""
         for phrase in reversed(self.walk.phrases):
-            if phrase.kind not in _PASSIVE_KINDS:
-                return phrase
+            if phrase.kind in _PASSIVE_KINDS or phrase.role == "time":
+                continue
+            there = self._there(phrase)
+            if there is not None:
+                return there
+            host = phrase.host
+            return host if host is not None and self._is_setting(phrase) else phrase
         return self.walk.phrases[-1] if self.walk.phrases else None
+
+    def _there(self, phrase: Phrase) -> Phrase | None:
+        """Return the drum of "there is a drum by the chair", for the chair."""
+        verb = self.verb
+        if verb is None or verb.lemma != "be" or phrase.role != "prep" or not verb.objects:
+            return None
+        placed = self.lex.is_place(phrase.prep) and phrase in verb.preps
+        return verb.objects[-1] if placed and verb.objects[-1] in verb.subjects else None
+
+    def _is_setting(self, phrase: Phrase) -> bool:
+        """Tell whether a phrase says no more than where its host is."""
+        return (
+            phrase.role == "prep"
+            and self.lex.is_place(phrase.prep)
+            and phrase.kind in _SETTINGS
+            and phrase.host is not None
+            and phrase.host.kind not in _PASSIVE_KINDS
+        )
 
 
 def walk(nodes: list[Node], lex: Lexicon) -> Walk:

@@ -19,8 +19,9 @@ from earshot.tasks.analyse_captions.phrases import Phrase, Verb
 from earshot.tasks.analyse_captions.sight import Sight
 
 CAN = {
-    "voice": PERSON_CLASSES | {"animal", "unknown", "pronoun", "sound", "device", "vehicle"},
-    "animal": PERSON_CLASSES | SOUNDER_CLASSES | {"animal", "unknown", "pronoun"},
+    "voice": PERSON_CLASSES | SOUNDER_CLASSES | {"animal", "unknown", "pronoun", "sound"},
+    # tyres squeal and hoses hiss as pigs and snakes do
+    "animal": PERSON_CLASSES | SOUNDER_CLASSES | {"animal", "thing", "unknown", "pronoun"},
     "device": SOUNDER_CLASSES | PERSON_CLASSES | {"animal", "thing", "unknown", "pronoun"},
     "play": PERSON_CLASSES | SOUNDER_CLASSES | {"unknown", "pronoun", "sound", "animal"},
 }
@@ -40,6 +41,7 @@ class Hearing:
         self.audible = False
         self.games: set[int] = set()
         self.parts: set[int] = set()
+        self.all_silent = False
         #: What is said to be silent while it moves: a rattle of its may be the movement.
         self.hushed: set[int] = set()
 
@@ -64,23 +66,30 @@ class Hearing:
                 # "wind howls", "the floor creaks"; but a title that "says" something is silent
                 self.audible |= kinds is not CAN["voice"]
 
-    def hush(self, phrases: Iterable[Phrase]) -> None:
-        """Say that phrases are silent."""
+    def hush(self, phrases: Iterable[Phrase], *, throughout: bool = False) -> None:
+        """Say that phrases are silent; throughout: whatever else they do in the caption."""
         for phrase in phrases:
-            self.target(phrase).quiet = True
-            self.hushed.add(id(self.target(phrase)))
+            target = self.target(phrase)
+            target.quiet = True
+            if throughout:
+                self.hushed |= {id(phrase), id(target)}
 
-    def settle(self) -> None:
-        """Take back noises of movement from what is said to be silent: "it rattles in silence"."""
-        for phrase_id, phrase in self._sounding.items():
-            if phrase_id in self.hushed:
-                phrase.sounds = {s for s in phrase.sounds if self.lex.group_of(s) not in _MOVING}
+    def settle(self, phrases: Iterable[Phrase]) -> None:
+        """Take back the noise of what is said to be silent: "it rattles but stays silent"."""
+        for phrase in phrases:
+            if self.all_silent:
+                phrase.sounds.clear()
+            elif id(phrase) in self.hushed:
+                phrase.sounds -= {s for s in phrase.sounds if self.lex.group_of(s) in _MOVING}
+        self.audible &= not self.all_silent
 
     def listen(self, verb: Verb) -> None:
         """Say who sounds by one verb."""
         silent = self._is_silent(verb)
+        self.all_silent |= self._is_silence(verb, silent=silent)
         if verb.negated or verb.unreal or silent:
-            self.hush(verb.subjects)
+            stays = silent and verb.lemma in self.lex.words["stay"]
+            self.hush(verb.subjects, throughout=stays)
             if verb.negated or verb.unreal or self.lex.group_of(verb.lemma) in _MOVING:
                 return
         lemma, words = verb.lemma, self.lex.words
@@ -110,6 +119,14 @@ class Hearing:
         elif any(word in self.lex.words["loud_words"] for word in verb.adjectives):
             self.sound_all(verb.subjects, verb.lemma, CAN["device"])
 
+    def _is_silence(self, verb: Verb, *, silent: bool) -> bool:
+        """Tell whether a verb says of everything that it is silent: "nothing is heard"."""
+        nothing = any(s.head == "nothing" or s.pronoun == "nothing" for s in verb.subjects)
+        if verb.passive and verb.lemma in self.lex.words["hear"]:
+            return nothing and not verb.negated
+        scene = any(s.head in self.lex.words["scene_nouns"] for s in verb.subjects)
+        return silent and scene and verb.lemma == "be" and not verb.negated
+
     def _is_silent(self, verb: Verb) -> bool:
         words = self.lex.words["silent_words"]
         if any(word in words or word == "quiet" for word in verb.adjectives):
@@ -133,7 +150,7 @@ class Hearing:
         """ "The engine makes a loud noise"."""
         for phrase in (each for each in verb.objects if each.kind == "sound"):
             if phrase.negated:
-                self.hush(verb.subjects)
+                self.hush(verb.subjects, throughout=True)
                 continue
             for subject in verb.subjects:
                 if subject.kind in OBJECT_CLASSES | {"pronoun"}:

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from earshot.names import norm
 from earshot.tasks.analyse_captions.lexicon import Category, Lexicon
-from earshot.tasks.analyse_captions.sounding import INFERRED, KNOWN, Reading, Thing, read
-from earshot.tasks.analyse_captions.tagger import Token, tokenise
+from earshot.tasks.analyse_captions.sounding import read
+from earshot.tasks.analyse_captions.things import INFERRED, KNOWN, Reading, Thing
+from earshot.tasks.analyse_captions.tokens import Token, tokenise
 
 
 def category_of(things: Sequence[Thing], lex: Lexicon) -> str | None:

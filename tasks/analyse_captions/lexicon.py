@@ -68,6 +68,13 @@ class _LexiconFile(BaseModel):
     silent_words: str
     loud_words: str
     offscreen_words: str
+    looks: str
+    time_nouns: str
+    scene_nouns: str
+    seeing: str
+    carries: str
+    stay: str
+    places_at: str
     speaking: str
     categories: dict[str, _CategoryFile]
 
@@ -122,12 +129,11 @@ class Lexicon:
         head = name.rsplit(" ", 1)[-1].rsplit("-", 1)[-1]
         return self.noun_class.get(head) or _class_by_ending(head)
 
-
     def verb_readings(self, word: str) -> tuple[tuple[str, VerbForm], ...]:
         """Return the (base, form) readings of a lower-case word, its own or the vocabulary's.
 
-        A noun of the lexicon is taken for a verb that the lexicon lacks in -s only ("the car rocks",
-        never "man the boat"), and one that names who acts is not ("dogs").
+        A noun of the lexicon is taken for a verb that the lexicon lacks in -s only ("the car
+        rocks", never "man the boat"), and one that names who acts or sounds is not ("dogs").
         """
         own = self.verb_forms.get(word)
         if own is not None or word in self.tags:
@@ -158,13 +164,19 @@ class Lexicon:
         found = word_of(word)
         return found.known and found.first == "adjective" and not word.endswith("ing")
 
+    def is_place(self, prep: str) -> bool:
+        """Tell whether a preposition, or the last of several, says where: "out in"."""
+        places = self.words["places_at"]
+        return prep in places or prep.rsplit(" ", 1)[-1] in places
+
     def group_of(self, lemma: str) -> str | None:
         """Return how a verb sounds (`voice`, `animal`, `device`, `play`), or None if it does not.
 
-        What neither lexicon nor vocabulary has is judged by its sound: see `sounds_like_itself`.
+        A verb that neither lexicon nor vocabulary has is judged by its sound
+        (`morphology.sounds_like_itself`).
         """
         group = self.verb_group.get(lemma)
-        if group is not None or lemma in self.verb_forms or word_of(lemma).known:
+        if group is not None or lemma in self.verb_forms or word_of(lemma).verbs:
             return group
         return "device" if sounds_like_itself(lemma) else None
 

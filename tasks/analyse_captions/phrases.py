@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from earshot.tasks.analyse_captions.lexicon import Lexicon
-from earshot.tasks.analyse_captions.tagger import Token
+from earshot.tasks.analyse_captions.tokens import Token
 
 NodeKind = Literal[
     "NP", "VERB", "PREP", "TO", "CONJ", "COMMA", "STOP", "REL", "SUB", "ADV", "ADJ", "GEN", "NEG"
@@ -62,6 +62,7 @@ class Verb:
     preps: list[Phrase] = field(default_factory=list)
     adjectives: list[str] = field(default_factory=list)
     unreal: bool = False
+    also_seen: bool = False
 
 
 @dataclass(slots=True, eq=False)

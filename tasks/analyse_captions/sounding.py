@@ -1,73 +1,36 @@
-"""Decides what a caption says to sound and to be seen.
+"""Reads one caption: the things that it names, which of them sound, which are seen.
 
-Takes one caption's text; gives the things that it names, each with its place, its head and what is
-said of it. Whoever does a sound verb sounds; what is played or struck sounds in the player's stead;
-what is silenced, denied or only intended does not; what is off-screen is not seen.
+Takes a caption's text; gives its things, each with its place, its head and what is said of it.
+Verbs are judged in `hearing.py`, sight in `sight.py`; here are pronouns, named sounds ("the barking
+of a dog") and what becomes a thing at all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from earshot.tasks.analyse_captions.clauses import Walk, walk
-from earshot.tasks.analyse_captions.lexicon import (
-    OBJECT_CLASSES,
-    PERSON_CLASSES,
-    SOUNDER_CLASSES,
-    Lexicon,
-)
+from earshot.tasks.analyse_captions.hearing import CAN, SELF_PLAYING, Hearing
+from earshot.tasks.analyse_captions.lexicon import OBJECT_CLASSES, PERSON_CLASSES, Lexicon
+from earshot.tasks.analyse_captions.morphology import bases_of_ing
 from earshot.tasks.analyse_captions.phrases import Phrase, Verb, chunk
+from earshot.tasks.analyse_captions.sight import Sight
 from earshot.tasks.analyse_captions.tagger import tag
+from earshot.tasks.analyse_captions.things import (
+    INFERRED,
+    KNOWN,
+    UNKNOWN,
+    Memory,
+    Reading,
+    Thing,
+)
 
-KNOWN, INFERRED, UNKNOWN = 0.9, 0.6, 0.5
-_CAN = {
-    "voice": PERSON_CLASSES | {"animal", "unknown", "pronoun", "sound", "device"},
-    "animal": PERSON_CLASSES | {"animal", "unknown", "pronoun", "machine", "vehicle"},
-    "device": SOUNDER_CLASSES | PERSON_CLASSES | {"animal", "thing", "unknown", "pronoun"},
-    "play": PERSON_CLASSES | SOUNDER_CLASSES | {"unknown", "pronoun", "sound", "animal"},
-}
-_SELF_PLAYING = frozenset({"play", "perform", "practice", "jam", "strum", "drum"})
-_MACHINE_VERBS = frozenset({"start", "idle", "operate", "run"})
-_PLACED_ON = frozenset({"on", "upon", "at", "against", "over", "into"})
-_AWAY = frozenset({"down", "over", "out", "off", "out of"})
 _DEFAULT_HEADS = {
     **dict.fromkeys(("he", "him", "himself"), "man"),
     **dict.fromkeys(("she", "her", "herself"), "woman"),
     **dict.fromkeys(("they", "them", "themselves", "someone", "somebody"), "person"),
 }
-
-
-@dataclass(frozen=True)
-class Thing:
-    """One naming of a thing in a caption; `verbs` are the sounds that it is said to make."""
-
-    char_start: int
-    char_end: int
-    surface: str
-    head: str
-    name: str
-    kind: str
-    count: int | None
-    is_group: bool
-    seen: bool
-    sounds: bool
-    verbs: frozenset[str]
-    confidence: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a caption says: its things in order of place, and whether anything is heard at all."""
-
-    things: tuple[Thing, ...]
-    audible: bool
-
-
-@dataclass
-class Memory:
-    """The last thing of each kind of pronoun, kept from caption to caption of one video."""
-
-    last: dict[str, Phrase]
+#: What may be no more than the place where something else is: "by the wallpaper", "on its stand".
+_SETTING = frozenset({"scenery", "unknown"})
+_THINGS = OBJECT_CLASSES | {"scenery"}
 
 
 class _Reader:
@@ -77,27 +40,34 @@ class _Reader:
         self.memory = memory
         self.tokens = tag(text, lex)
         self.walk: Walk = walk(chunk(self.tokens, lex), lex)
-        self.audible = False
         self.targets: dict[int, Phrase] = {}
-        self.games: set[int] = set()
         self.extra: list[Thing] = []
+        self.sight = Sight(lex, self._target)
+        self.hearing = Hearing(lex, self._target, self.sight)
 
     def read(self) -> Reading:
         self._resolve_pronouns()
+        before: Verb | None = None
         for verb in self.walk.verbs:
-            self._look(verb)
-            self._listen(verb)
+            if before is not None and before.lemma in self.lex.words["seeing"]:
+                verb.also_seen = not before.objects and not before.negated
+            self.sight.by_verb(verb)
+            self.hearing.listen(verb)
+            before = verb
         for phrase in self.walk.phrases:
+            self.sight.by_words(phrase, alone=not self.walk.verbs)
             self._adjectives(phrase)
-            if phrase.kind == "sound" and not phrase.negated:
+            if not phrase.negated and self._is_sound(phrase):
                 self._sound_noun(phrase)
+        self.hearing.settle(self.walk.phrases)
         self._share_between_equals()
         things = [self._thing(phrase) for phrase in self.walk.phrases]
         found = sorted(
             [*(each for each in things if each is not None), *self.extra],
             key=lambda each: (each.char_start, each.char_end),
         )
-        return Reading(tuple(found), self.audible or any(each.sounds for each in found))
+        audible = self.hearing.audible or any(each.sounds for each in found)
+        return Reading(tuple(found), audible)
 
     # -- pronouns
 
@@ -131,194 +101,62 @@ class _Reader:
     def _target(self, phrase: Phrase) -> Phrase:
         return self.targets.get(id(phrase), phrase)
 
-    # -- seeing
-
-    def _look(self, verb: Verb) -> None:
-        """Mark the subjects that are said to be out of sight."""
-        hidden = self.lex.words["offscreen_words"]
-        unseen = any(word in hidden for word in verb.adjectives)
-        unseen |= "hidden" in verb.adjectives and not verb.negated
-        unseen |= "visible" in verb.adjectives and verb.negated
-        unseen |= verb.passive and verb.lemma in {"see", "show"} and verb.negated
-        view = [p for p in verb.preps if self._is_off(p)]
-        for phrase in view:
-            if phrase.host is not None and phrase.host not in view and not phrase.host.role:
-                phrase.host.unseen = True
-            else:
-                unseen = True
-        if unseen:
-            for subject in verb.subjects:
-                subject.unseen = self._target(subject).unseen = True
-
-    def _is_off(self, phrase: Phrase) -> bool:
-        if phrase.head not in self.lex.words["view_nouns"]:
-            return False
-        words = set(phrase.prep.split())
-        return bool(words & {"off", "out", "outside", "behind"})
+    # -- words before a noun
 
     def _adjectives(self, phrase: Phrase) -> None:
-        phrase.unseen |= bool(phrase.adjectives & self.lex.words["offscreen_words"])
         phrase.quiet |= bool(phrase.adjectives & self.lex.words["silent_words"])
         for word in phrase.adjectives:
             self._said_before_noun(phrase, word)
-        if self._is_off(phrase) and phrase.host is not None and not self.walk.verbs:
-            phrase.host.unseen = True
 
     def _said_before_noun(self, phrase: Phrase, word: str) -> None:
         """ "A barking dog", "a playing guitar": the participle says what the thing does."""
         for lemma, form in self.lex.verb_readings(word) if word.endswith("ing") else ():
             group = self.lex.group_of(lemma)
-            played = lemma in _SELF_PLAYING and phrase.kind == "instrument"
+            played = lemma in SELF_PLAYING and phrase.kind == "instrument"
             if form == "ing" and group is not None and (played or group != "play"):
-                self._sound_all([phrase], lemma, _CAN[group])
-
-    # -- hearing
-
-    def _sound(self, phrase: Phrase, lemma: str, *, inferred: bool = False) -> None:
-        """Say that a phrase sounds; what can't be an object is only heard."""
-        if phrase.negated:
-            return
-        self.audible = True
-        target = self._target(phrase)
-        target.sounds.add(lemma)
-        target.inferred |= inferred
-        phrase.sounds.add(lemma)
-
-    def _sound_all(self, phrases: list[Phrase], lemma: str, kinds: frozenset[str] | None) -> None:
-        for phrase in phrases:
-            if kinds is None or phrase.kind in kinds:
-                self._sound(phrase, lemma)
-            elif phrase.kind in {"abstract", "place", "body"} and not phrase.negated:
-                # "wind howls", "the floor creaks"; but a title that "says" something is silent
-                self.audible |= kinds is not _CAN["voice"]
-
-    def _listen(self, verb: Verb) -> None:
-        silent = any(word in self.lex.words["silent_words"] for word in verb.adjectives)
-        silent |= "quiet" in verb.adjectives
-        if verb.negated or verb.unreal or silent:
-            for subject in verb.subjects:
-                self._target(subject).quiet = True
-            if verb.negated or verb.unreal:
-                return
-        lemma, words = verb.lemma, self.lex.words
-        if "audible" in verb.adjectives:
-            self._sound_all(verb.subjects, "sound", None)
-        if lemma in words["hear"]:
-            self._heard(verb)
-        elif lemma in words["show_sound"]:
-            self._made(verb)
-        elif lemma in words["come"]:
-            self._comes_from(verb)
-        elif lemma in words["lasting"] and not verb.objects:
-            lasting = frozenset({"instrument", "sound"})
-            self._sound_all([s for s in verb.subjects if s.kind in lasting], lemma, lasting)
-        group = self.lex.group_of(lemma)
-        if group in {"voice", "animal"}:
-            # "the singer is cheered by the crowd": who does it sounds, not whom it is done to
-            doers = _prepared(verb, {"by"}) if verb.passive else verb.subjects
-            self._sound_all(doers, lemma, _CAN[group])
-        elif group == "device":
-            self._device(verb)
-        elif group == "play":
-            self._played(verb)
-        elif any(word in words["loud_words"] for word in verb.adjectives):
-            self._sound_all(verb.subjects, lemma, _CAN["device"])
-
-    def _heard(self, verb: Verb) -> None:
-        """ "A dog is heard", "we hear a dog", "listens to it": said to be heard, not seen."""
-        heard = verb.subjects if verb.passive else [*verb.objects, *_prepared(verb, {"to"})]
-        for phrase in heard:
-            if phrase.kind in _CAN["device"] | {"sound", "abstract"}:
-                self._sound(phrase, "sound")
-                if not phrase.definite and phrase.pronoun is None:
-                    phrase.only_heard = True
-
-    def _made(self, verb: Verb) -> None:
-        """ "The engine makes a loud noise"."""
-        sounds = [phrase for phrase in verb.objects if phrase.kind == "sound"]
-        for phrase in sounds:
-            for subject in verb.subjects:
-                if phrase.negated:
-                    self._target(subject).quiet = True
-                elif subject.kind in OBJECT_CLASSES | {"pronoun"}:
-                    self._sound(subject, phrase.head)
-                    phrase.owner = phrase.owner or subject
-
-    def _comes_from(self, verb: Verb) -> None:
-        if any(subject.kind == "sound" for subject in verb.subjects):
-            self._sound_all(_prepared(verb, {"from", "out of"}), "sound", OBJECT_CLASSES)
-
-    def _device(self, verb: Verb) -> None:
-        """What is rung, banged or honked sounds, not who does it; alone, the subject sounds."""
-        if verb.lemma == "knock" and (verb.objects or _prepared(verb, _AWAY)):
-            return  # knocking something over is a push, not a sound
-        done_to = SOUNDER_CLASSES | {"thing", "unknown", "animal"}
-        tools = [p for p in _prepared(verb, {"with"}) if p.kind in SOUNDER_CLASSES]
-        if verb.passive:
-            struck = [*verb.subjects, *tools]
-        else:
-            by_person = any(subject.kind in PERSON_CLASSES for subject in verb.subjects)
-            on = [p for p in _prepared(verb, _PLACED_ON) if by_person]
-            struck = [*(verb.objects or on), *tools]
-        struck = [phrase for phrase in struck if phrase.kind in done_to]
-        if struck:
-            self._sound_all(struck, verb.lemma, done_to)
-            self._owners_too(verb, struck)
-        else:
-            self._sound_all(verb.subjects, verb.lemma, _CAN["device"] | {"sound"})
-
-    def _owners_too(self, verb: Verb, struck: list[Phrase]) -> None:
-        """ "A car honks its horn": the car is heard too."""
-        if any(phrase.owner_pronoun for phrase in struck):
-            self._sound_all(verb.subjects, verb.lemma, SOUNDER_CLASSES)
-
-    def _played(self, verb: Verb) -> None:
-        """What is played sounds; players sound where nothing but music, or nothing, is named."""
-        machine = verb.lemma in _MACHINE_VERBS
-        kinds = frozenset({"machine"}) if machine else frozenset({"instrument", "device"})
-        around = _prepared(verb, _PLACED_ON | {"with", "through"})
-        objects = verb.subjects if verb.passive else [*verb.objects, *around]
-        struck = [phrase for phrase in objects if phrase.kind in kinds]
-        if struck:
-            self._sound_all(struck, verb.lemma, kinds)
-            self._owners_too(verb, struck)
-            return
-        if verb.passive or machine:
-            idle = [s for s in verb.subjects if s.kind in {"machine", "vehicle"}]
-            kinds = SOUNDER_CLASSES if verb.lemma == "idle" else frozenset({"machine"})
-            if not verb.objects:
-                self._sound_all(idle, verb.lemma, kinds)
-            return
-        music = [p for p in verb.objects if p.head in self.lex.words["music_words"]]
-        by_itself = {"musician", "instrument", "device", "sound"}
-        if verb.lemma in _SELF_PLAYING and (
-            music
-            or (not verb.objects and any(s.kind in by_itself for s in self._real(verb)))
-            or verb.lemma in {"drum", "strum", "jam"}
-        ):
-            self._sound_all(verb.subjects, verb.lemma, _CAN["play"])
-        if verb.lemma == "play":
-            self.games |= {id(p) for p in verb.objects if p.is_bare and p.kind == "thing"}
-
-    def _real(self, verb: Verb) -> list[Phrase]:
-        return [self._target(subject) for subject in verb.subjects]
+                self.hearing.sound_all([phrase], lemma, CAN[group])
 
     # -- sounds that are named
+
+    def _is_sound(self, phrase: Phrase) -> bool:
+        """Tell whether a phrase names a sound: by its word, its maker ("of a drum"), its verb."""
+        if phrase.kind == "sound":
+            return True
+        if phrase.pronoun is not None or not self._makers(phrase):
+            return False
+        head = self.tokens[phrase.end - 1].lower
+        if head.endswith("ing"):
+            lemmas = [lemma for lemma, form in self.lex.verb_readings(head) if form == "ing"]
+            groups = {self.lex.group_of(lemma) for lemma in lemmas or bases_of_ing(head)}
+        else:
+            groups = {self.lex.group_of(phrase.head)}
+        if groups - {None, "play"} or (groups - {None} and head.endswith("ing")):
+            return True
+        silent_kinds = PERSON_CLASSES | {"animal"}
+        return phrase.kind not in silent_kinds and any(
+            verb.lemma in self.lex.words["carries"] and not verb.objects and not verb.negated
+            for verb in self.walk.verbs
+            if any(subject is phrase for subject in verb.subjects)
+        )
+
+    def _makers(self, phrase: Phrase) -> list[Phrase]:
+        """Return the things that a phrase is said to be of or from."""
+        children = [p for p in self.walk.phrases if p.host is phrase and p.prep in {"of", "from"}]
+        return [p for p in children if p.kind in OBJECT_CLASSES and not p.negated]
 
     def _sound_noun(self, phrase: Phrase) -> None:
         """Give a named sound ("barking", "engine noise", "the man's voice") to what makes it."""
         if "without" in phrase.prep:
             return
-        self.audible = True
-        children = [p for p in self.walk.phrases if p.host is phrase and p.prep in {"of", "from"}]
-        makers = [p for p in children if p.kind in OBJECT_CLASSES and not p.negated]
-        if phrase.owner is not None:
-            makers = [phrase.owner]
+        self.hearing.audible = True
+        self.hearing.parts.add(id(phrase))
+        makers = [phrase.owner] if phrase.owner is not None else self._makers(phrase)
         for maker in makers:
-            self._sound(maker, phrase.head)
+            self.hearing.sound(maker, phrase.head)
             maker.unseen |= phrase.unseen
             # "the sound of a dog is heard": nobody said that the dog is seen
-            maker.only_heard |= "sound" in phrase.sounds and not maker.definite
+            heard = "sound" in phrase.sounds and not maker.definite
+            maker.only_heard |= heard and not self.sight.has_looks(maker)
         if not makers and not self._modifier(phrase):
             self._unowned(phrase)
 
@@ -347,7 +185,7 @@ class _Reader:
         if any(each.sounds for each in fitting):
             return
         if len(fitting) == 1 or (fitting and len({each.head for each in fitting}) == 1):
-            self._sound(fitting[-1], phrase.head, inferred=True)
+            self.hearing.sound(fitting[-1], phrase.head, inferred=True)
             return
         token = self.tokens[phrase.end - 1]
         kind = self.lex.class_of(source)
@@ -388,7 +226,7 @@ class _Reader:
                 return self._default(phrase)
             if any(source is each for each in self.walk.phrases):
                 return None
-        if source.kind not in OBJECT_CLASSES or phrase.negated or id(phrase) in self.games:
+        if source.kind not in _THINGS or phrase.negated or self._is_no_thing(phrase):
             return None
         if phrase.head == "camera" and (phrase.definite or phrase.is_bare):
             return None  # the viewpoint, not a thing in the picture
@@ -398,6 +236,15 @@ class _Reader:
             return None
         known = INFERRED if phrase.inferred else KNOWN
         return self._make(phrase, source, seen, UNKNOWN if source.kind == "unknown" else known)
+
+    def _is_no_thing(self, phrase: Phrase) -> bool:
+        """Tell whether a phrase is a game, a sound, a part, or the place of something else."""
+        if id(phrase) in self.hearing.games or id(phrase) in self.hearing.parts:
+            return True
+        if phrase.role != "prep" or phrase.sounds or not self.lex.is_place(phrase.prep):
+            return False
+        own_part = phrase.owner_pronoun == "its" and phrase.kind not in PERSON_CLASSES
+        return own_part or (phrase.definite and phrase.kind in _SETTING)
 
     def _default(self, phrase: Phrase) -> Thing | None:
         """ "He sings" with nobody named before: a man."""
@@ -427,10 +274,6 @@ def _slot(pronoun: str) -> str:
     if pronoun in {"they", "them", "themselves", "their", "both", "all", "some", "others"}:
         return "they"
     return "it" if pronoun in {"it", "itself", "its"} else ""
-
-
-def _prepared(verb: Verb, preps: set[str] | frozenset[str]) -> list[Phrase]:
-    return [phrase for phrase in verb.preps if phrase.prep in preps]
 
 
 def read(text: str, lex: Lexicon, memory: Memory | None = None) -> Reading:

@@ -14,6 +14,7 @@ from earshot.store.stage import Digests, Done, Item, Outcome, Reads, Stage, Stag
 from earshot.tasks.analyse_captions.lexicon import lexicon_digest
 from earshot.tasks.analyse_captions.protocol import Analyser, Analysis
 from earshot.tasks.analyse_captions.rules import VERSION, RulesAnalyser
+from earshot.tasks.analyse_captions.vocabulary import model_version
 
 
 class AnalyseCaptions(Stage[AnalyseConfig]):
@@ -30,8 +31,8 @@ class AnalyseCaptions(Stage[AnalyseConfig]):
     item_kind: ClassVar[ItemKind | None] = "caption"
 
     def digests(self) -> Digests:
-        """The lexicon decides what is found."""
-        return Digests(prompt=lexicon_digest())
+        """The lexicon and the vocabulary's model decide what is found."""
+        return Digests(prompt=lexicon_digest(), model=model_version())
 
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Every caption has to be accounted for."""

@@ -51,9 +51,10 @@ class Word:
 def _model() -> HanoverTagger:
     # Only here: 0.3 s and 30 MB that `earshot --help` need not pay. The whole path, for HanTa
     # prefers a file of that name in the working folder and unpickles it.
-    from HanTa import HanoverTagger as hanta
+    from HanTa import HanoverTagger
 
-    return hanta.HanoverTagger(str(Path(hanta.__file__).with_name("morphmodel_en.pgz")))
+    model = Path(HanoverTagger.__file__).with_name("morphmodel_en.pgz")
+    return HanoverTagger.HanoverTagger(str(model))
 
 
 @cache

@@ -49,6 +49,11 @@ class Scores:
     sight_right: int = 0
 
     @property
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in _COUNTS}
+
+    @property
     def rates(self) -> dict[str, float | None]:
         """The rates in [0, 1] by name, in the order of the table."""
         return {
@@ -76,7 +81,9 @@ def score(sentences: Sequence[Sentence], found: Sequence[Sequence[Found]]) -> li
     """
     sources = dict.fromkeys(sentence.source for sentence in sentences)
     pairs = list(zip(sentences, found, strict=True))
-    return [_total(source, [pair for pair in pairs if pair[0].source == source]) for source in sources]
+    return [
+        _total(source, [pair for pair in pairs if pair[0].source == source]) for source in sources
+    ]
 
 
 def _total(source: str, pairs: Sequence[tuple[Sentence, Sequence[Found]]]) -> Scores:
@@ -92,7 +99,7 @@ _Said = dict[str, tuple[bool | None, bool | None]]
 
 
 def _labels(objects: Iterable[Labelled]) -> _Said:
-    """Return heard and seen by head: yes if it is said of any of that name, else unclear, else no."""
+    """Return heard and seen by head: yes if said of any of that name, else unclear, else no."""
     said: _Said = {}
     for each in objects:
         heard, seen = said.get(norm(each.head), (False, False))

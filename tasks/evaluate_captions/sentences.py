@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from earshot.errors import InputError
-from earshot.media.sample.captions import Written, Writer
+from earshot.media.sample.captions import Writer, Written
 from earshot.media.sample.scenarios import make_script
 from earshot.media.sample.script import Script
 

@@ -59,8 +59,8 @@ def test_defaults_are_those_of_r_avst() -> None:
 @pytest.mark.parametrize(
     ("section", "values"),
     [
-        ("probe", {"timeout_s": 0}),
-        ("probe", {"timeout_s": float("inf")}),
+        ("run", {"limit_s": 0}),
+        ("run", {"limit_s": float("inf")}),
         ("captions", {"tolerance_s": -0.1}),
         ("filter", {"min_event_share": 1.1}),
         ("filter", {"max_events": 0}),

@@ -67,7 +67,7 @@ def test_any_configuration_is_read_back(
     """Numbers of any size, quotes, line breaks and every script survive the TOML."""
     config = Config.model_validate(
         {
-            "probe": {"timeout_s": timeout_s},
+            "run": {"limit_s": timeout_s},
             "filter": {"min_event_share": share, "require_sound": flag},
             "analyse": {"categories": lists},
             "questions": {"split_seed": seed},

@@ -72,7 +72,8 @@ def test_a_setting_recomputes_its_stage_and_what_changes(
     """Another objects setting leaves probing and analysis alone."""
     workspace, _ = built
     config = SMALL.model_copy(update={"objects": ObjectsConfig(max_objects_per_event=1)})
-    run = open_run(BuildRequest(workspace=str(workspace), input=str(world), config=config), keep=False)
+    request = BuildRequest(workspace=str(workspace), input=str(world), config=config)
+    run = open_run(request, keep=False)
     plans = {one.stage: one for one in plan(run.session.snapshot, run.selection, run.stages(ORDER))}
     assert not plans["analyse"].todo
     assert set(plans["objects"].stale) == {"config"}

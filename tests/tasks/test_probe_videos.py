@@ -18,9 +18,10 @@ from earshot.store.stage import Done, Outcome, Quarantined, StageContext, StageI
 from earshot.tasks.probe_videos import ProbeVideos
 
 
-def stage(folder: Path, **settings: float) -> ProbeVideos:
+def stage(folder: Path, limit_s: float = 120, **settings: float) -> ProbeVideos:
     """The stage on a folder of videos."""
-    return ProbeVideos(ProbeConfig(**settings), StageContext(str(folder), folder / "cache"))  # type: ignore[arg-type]
+    context = StageContext(str(folder), folder / "cache", limit_s)
+    return ProbeVideos(ProbeConfig(**settings), context)  # type: ignore[arg-type]
 
 
 def given(video_id: str, uri: str, **fields: str) -> StageInput:
@@ -91,7 +92,7 @@ def test_slow_video_times_out_alone(folder: Path, shared_data: Path) -> None:
     """A video over the time limit is quarantined; the next one gets a new child and is done."""
     slow = shared_data / "videos" / "vidor_8665030691.mp4"
     batch = [given("slow", str(slow)), given("good", "good.mp4")]
-    found = by_id(list(stage(folder, timeout_s=0.15).run(batch)))
+    found = by_id(list(stage(folder, limit_s=0.15).run(batch)))
     assert found["slow"].status == "quarantined"
     assert found["slow"].reason_code == "timeout"  # type: ignore[attr-defined]
     assert found["good"].status == "done"

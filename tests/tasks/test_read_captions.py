@@ -82,9 +82,9 @@ def test_captions_keep_words_and_place() -> None:
 @pytest.mark.parametrize(
     ("bad", "code"),
     [
-        (spoken(-0.1, 4), "bad_time"),
-        (spoken(math.nan, 4), "bad_time"),
-        (spoken(0, math.inf), "bad_time"),
+        (spoken(-0.1, 4), "negative_time"),
+        (spoken(math.nan, 4), "not_finite"),
+        (spoken(0, math.inf), "not_finite"),
         (spoken(5, 4), "reversed_time"),
         (spoken(5, 5), "zero_length"),
         (spoken(20, 20.3), "out_of_range"),
@@ -158,7 +158,7 @@ def test_event_with_captions_alone_is_described_by_them() -> None:
     [
         (happening((5, 4), label="x"), "reversed_time"),
         (happening((1, 2), (30, 40), label="x"), "out_of_range"),
-        (happening(label="x"), "bad_time"),
+        (happening(label="x"), "no_segments"),
         (happening((10, 11)), "no_label"),
         (happening((1, 2), event_id="e1", label="x"), "bad_entry"),
     ],

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from earshot import __version__
-from earshot.cli import build, demo, inside, project, release
+from earshot.cli import build, demo, evaluate, inside, project, release
 from earshot.errors import EarshotError
 
 app = typer.Typer(
@@ -32,7 +32,9 @@ app.command()(inside.status)
 app.command()(inside.history)
 app.add_typer(inside.quarantine_app, name="quarantine")
 app.command()(release.release)
+app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(project.config_app, name="config")
+app.command()(project.formats)
 app.command()(project.doctor)
 
 

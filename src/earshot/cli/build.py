@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from earshot.schemas.request import BuildRequest
     from earshot.tasks.build import Report
 
-Input = Annotated[str, typer.Option("--input", "-i", help="Manifest: .jsonl, one video a line.")]
+Input = Annotated[
+    str, typer.Option("--input", "-i", help="Manifest or annotation file; see `earshot formats`.")
+]
+Kind = Annotated[
+    str | None, typer.Option("--input-kind", help="Format of the input; default: recognised.")
+]
+MediaRoot = Annotated[
+    str | None, typer.Option("--media-root", help="Where relative uris start; default: the input.")
+]
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace folder.")]
 ConfigOption = Annotated[
     Path | None,
@@ -40,13 +48,16 @@ def plan(
     only: Only = None,
     force: Force = None,
     items: Items = None,
+    input_kind: Kind = None,
+    media_root: MediaRoot = None,
     json: Json = False,
 ) -> None:
     """Say what a build would do and cost; does nothing."""
     from earshot.tasks.pipeline import open_run
 
     request = request_of(input, workspace, config, start, to, only, force, items)
-    run = open_run(request, keep=False)
+    told = {"input_kind": input_kind, "media_root": media_root}
+    run = open_run(request.model_copy(update=told), keep=False)
     plans = run.plan()
     if json:
         show.print_json({"stages": [one.to_json() for one in plans]})
@@ -69,13 +80,14 @@ def build(
         bool, typer.Option("--no-prefect", help="Run in a plain loop, without a server.")
     ] = False,
     no_release: Annotated[bool, typer.Option("--no-release", help="Publish nothing.")] = False,
+    input_kind: Kind = None,
+    media_root: MediaRoot = None,
     json: Json = False,
 ) -> None:
     """Run every stage that is not fresh, and publish a release."""
     request = request_of(input, workspace, config, start, to, only, force, items)
-    report = run_shown(
-        request.model_copy(update={"publish": not no_release}), use_prefect=not no_prefect
-    )
+    told = {"publish": not no_release, "input_kind": input_kind, "media_root": media_root}
+    report = run_shown(request.model_copy(update=told), use_prefect=not no_prefect)
     if json:
         show.print_json(report.to_json())
         return

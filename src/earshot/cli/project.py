@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from earshot.cli import show
@@ -98,9 +99,21 @@ def config_check(
     show.console.print(f"{config} is fine")
 
 
+def formats() -> None:
+    """List the input formats that `--input` takes."""
+    from earshot.store.manifests import FORMATS
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("kind", no_wrap=True)
+    table.add_column("holds", overflow="fold")
+    for each in FORMATS:
+        table.add_row(each.name, each.holds)
+    show.console.print(table)
+
+
 def doctor() -> None:
     """Check what the machine has; say what is missing and how to get it."""
-    table = Table(header_style="bold")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("check", "", "found"):
         table.add_column(name, overflow="fold")
     failed = False

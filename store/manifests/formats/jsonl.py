@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from earshot.errors import ItemError
 from earshot.store.manifests.faults import Fault, fault_of
 from earshot.store.manifests.format import VideoFormat
-from earshot.store.manifests.rows import Row, as_object, entry_row
+from earshot.store.manifests.rows import NESTED, Row, as_object, entry_row, without_repeats
 from earshot.store.manifests.source import Source, load_json
 
 
@@ -32,10 +32,14 @@ def _row(number: int, line: str) -> Row | Fault:
     except ValueError as error:
         return fault_of(number, None, f"{place} is no JSON: {error}; mend the line", line)
     try:
-        return entry_row(number, place, as_object(found))
+        fields = dict(as_object(found))
     except ItemError as error:
         message = f"{place}: {error}. A line is an object with video_id and uri"
         return fault_of(number, None, message, line)
+    for name in NESTED:
+        if name in fields:
+            fields[name] = without_repeats(fields[name])
+    return entry_row(number, place, fields)
 
 
 FORMAT = VideoFormat("jsonl", "one JSON object a line: videos, captions, events", _sniff, _read)

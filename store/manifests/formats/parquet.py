@@ -28,12 +28,13 @@ def _sniff(source: Source) -> bool:
 
 def _read(source: Source) -> Iterator[Row | Fault]:
     try:
-        table = pq.read_table(io.BytesIO(source.data))
+        file = pq.ParquetFile(io.BytesIO(source.data))
+        flat = check_columns(source.uri, file.schema_arrow.names)
+        table = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{source.uri!r} is no readable Parquet ({error}); write it again") from (
             error
         )
-    flat = check_columns(source.uri, table.column_names)
     rows = (
         Cells(number, f"row {number}", values)
         for number, values in enumerate(table.to_pylist(), start=1)

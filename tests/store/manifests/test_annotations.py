@@ -142,7 +142,7 @@ def test_bad_event_rows_are_named(tmp_path: Path) -> None:
     assert [(f.line, f.video_id, f.value) for f in manifest.faults] == [(3, "b", "b\t0\t1\ta\tdog")]
     items, _, _ = check(manifest.entries["a"], 60)
     codes = [item.reason_code for item in items]
-    assert codes == ["out_of_range", "mistyped_time", "no_label"]
+    assert codes == ["absurd_time", "mistyped_time", "no_label"]
     assert manifest.entries["a"].events[0].label == "dog bark"
 
 

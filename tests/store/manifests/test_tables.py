@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -174,8 +175,7 @@ def test_a_bad_csv_row_is_named_and_the_others_are_read(
     (fault,) = manifest.faults
     assert (fault.line, fault.reason_code, fault.video_id) == (3, code, video_id)
     assert fault.value is not None
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(fault.message)
+    assert re.search(message, fault.message)
 
 
 def test_nested_cells_that_are_no_json_are_named(tmp_path: Path) -> None:

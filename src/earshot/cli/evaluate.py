@@ -1,0 +1,109 @@
+"""`earshot evaluate`: scores a backend against labels, with a naive baseline beside it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from earshot.cli import show
+from earshot.errors import InputError
+
+if TYPE_CHECKING:
+    from earshot.tasks.evaluate_captions.evaluate import Evaluation
+
+evaluate_app = typer.Typer(
+    help="Score a backend against labels.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+class Backend(StrEnum):
+    """The caption analysers that can be scored."""
+
+    RULES = "rules"
+
+
+@evaluate_app.callback()
+def _group() -> None:
+    """Score a backend against labels."""
+
+
+@evaluate_app.command()
+def captions(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="JSON Lines of labelled sentences.")
+    ] = None,
+    backend: Annotated[Backend, typer.Option("--backend", help="What to score.")] = Backend.RULES,
+    sample_videos: Annotated[
+        int, typer.Option("--sample-videos", min=0, help="Videos of the sample world; 0: none.")
+    ] = 60,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another world.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Score what a caption analyser finds: objects by head noun, and whether they are heard."""
+    from earshot.tasks.evaluate_captions.evaluate import analyser_named, evaluate
+    from earshot.tasks.evaluate_captions.sentences import read_sentences, sample_sentences
+
+    sentences = [] if data is None else read_sentences(data)
+    if sample_videos:
+        sentences += sample_sentences(sample_videos, seed)
+    if not sentences:
+        raise InputError(
+            "no sentence to score: expected a --data file with lines, or --sample-videos above 0"
+        )
+    results = evaluate(sentences, analyser_named(backend.value))
+    if as_json:
+        show.print_json([_plain(each) for each in results])
+    else:
+        _print(results)
+
+
+def _plain(result: Evaluation) -> dict[str, Any]:
+    return {
+        "backend": result.backend,
+        "version": result.version,
+        "sentences_per_s": round(result.sentences_per_s, 1),
+        "sources": [
+            {"source": s.source, "sentences": s.sentences, "counts": s.counts, **s.rates}
+            for s in result.scores
+        ],
+    }
+
+
+#: Short, for a terminal has 80 columns; in JSON the names are whole.
+_HEADINGS = {
+    "precision": "P", "recall": "R", "f1": "F1", "audible_accuracy": "heard",
+    "audible_precision": "h.P", "audible_recall": "h.R", "visible_accuracy": "seen",
+}  # fmt: skip
+
+
+_LEGEND = """\
+Per cent. P, R, F1: objects by head noun. heard, seen: accuracy on the objects found, where the label
+is not unclear. h.P, h.R: precision and recall of being heard, over all objects."""
+
+
+def _print(results: tuple[Evaluation, ...]) -> None:
+    """Print one row a source and backend, the baseline below the backend."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for name in ("source", "backend"):
+        table.add_column(name, no_wrap=True)
+    for name in ("n", *_HEADINGS.values()):
+        table.add_column(name, justify="right")
+    for at in range(len(results[0].scores)):
+        for result in results:
+            score = result.scores[at]
+            said = [_rate(score.rates[name]) for name in _HEADINGS]
+            table.add_row(score.source, result.backend, str(score.sentences), *said)
+    show.console.print(table)
+    show.console.print(_LEGEND)
+    speeds = ", ".join(f"{each.backend} {each.sentences_per_s:,.0f}" for each in results)
+    show.console.print(f"sentences a second: {speeds}")
+
+
+def _rate(rate: float | None) -> str:
+    return "·" if rate is None else f"{100 * rate:.1f}"

@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-vision test-labelstudio test-train test-consumers check lint format wheel clean
+.PHONY: setup demo test test-vision check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,7 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --ignore tests/vision
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -45,6 +45,23 @@ check: lint
 	VIRTUAL_ENV=$(CURDIR)/$(CHECK)/venv $(BIN)/uv pip install --quiet --constraint constraints.txt $(CHECK)/dist/*.whl --group dev
 	cd $(CHECK) && venv/bin/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir mypy_cache --package earshot
 	cd $(CHECK) && venv/bin/lint-imports --config $(CURDIR)/pyproject.toml --cache-dir importlinter_cache
+
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(CHECK)/bare
+	VIRTUAL_ENV=$(CURDIR)/$(CHECK)/bare $(BIN)/uv pip install --quiet numpy
+	VIRTUAL_ENV=$(CURDIR)/$(CHECK)/bare $(BIN)/uv pip install --quiet --no-deps $(CHECK)/dist/*.whl
+	cd $(CHECK) && bare/bin/python -W error $(CURDIR)/tests/bare_import.py
+
+# torch goes first: left to the resolver it would be the newest CUDA build.
+test-vision: $(STAMP)
+	test -d .venv-vision || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-vision
+	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet torch==2.13.0
+	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[vision]' --group dev
+	.venv-vision/bin/python -m pytest -q tests/vision
+
+# Versions of the core and of the tests, as resolved today; run the tests before you commit it.
+constraints: $(BIN)/uv
+	echo '# Versions that the tests ran with; made by `make constraints`. Only names and versions.' > constraints.txt
+	$(BIN)/uv pip compile --quiet --group dev --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml >> constraints.txt
 
 clean:
 	rm -rf build dist $(VENV) *.egg-info

@@ -25,8 +25,9 @@ def listen_to(run_id: str, listener: Listener) -> None:
 class RunLog:
     """Writes `logs/<run_id>.jsonl`; every line has `at`, `event` and the event's own fields.
 
-    Events: run_started, stage_started (total), video_done (stage, video_id, status, reason_code,
-    seconds), part_committed, stage_finished, waiting_for_lease, run_finished.
+    Events: stage_started (total), part_committed, video_done (stage, video_id, status,
+    reason_code, seconds; the video is committed), stage_finished, waiting_for_lease, run_finished.
+    Listeners are also told `video_ran`, before the commit.
     """
 
     def __init__(self, workspace: Workspace, run_id: str) -> None:
@@ -42,8 +43,16 @@ class RunLog:
             **fields,
         }
         with self._lock:
+            self._tell(event, fields)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            for listener in _LISTENERS.get(self._run_id, ()):
-                listener(event, fields)
+
+    def tell(self, event: str, **fields: Any) -> None:
+        """Tell the listeners alone: nothing that a log has to hold."""
+        with self._lock:
+            self._tell(event, fields)
+
+    def _tell(self, event: str, fields: dict[str, Any]) -> None:
+        for listener in _LISTENERS.get(self._run_id, ()):
+            listener(event, fields)

@@ -83,6 +83,22 @@ class Hearing:
                 phrase.sounds -= {s for s in phrase.sounds if self.lex.group_of(s) in _MOVING}
         self.audible &= not self.all_silent
 
+    def pass_by(self, verbs: Iterable[Verb]) -> None:
+        """Let motors be heard that drive past where the caption tells of sounds already.
+
+        "A man talks as a helicopter flies by": UnAV-100 has such events ("car passing by"); in a
+        caption without any sound a passing car is only seen.
+        """
+        if not self.audible:
+            return
+        for verb in verbs:
+            plain = not (verb.objects or verb.passive or verb.negated or verb.unreal)
+            if plain and verb.lemma in self.lex.words["motor_moves"]:
+                for subject in verb.subjects:
+                    motor = subject.kind in {"vehicle", "machine"}
+                    if motor and not subject.quiet and subject.head not in self.lex.words["silent"]:
+                        self.sound(subject, verb.lemma, inferred=not subject.sounds)
+
     def listen(self, verb: Verb) -> None:
         """Say who sounds by one verb."""
         silent = self._is_silent(verb)
@@ -104,6 +120,13 @@ class Hearing:
         elif lemma in words["lasting"] and not verb.objects:
             lasting = frozenset({"instrument", "sound"})
             self.sound_all([s for s in verb.subjects if s.kind in lasting], lemma, lasting)
+        elif lemma == "follow" and verb.passive and self.audible:
+            # one sound after another: "a bark followed by a door opening"
+            kinds = SOUNDER_CLASSES | {"thing"}
+            self.sound_all((p for p in prepared(verb, {"by"}) if p.kind in kinds), lemma, kinds)
+        elif not verb.passive and lemma not in words["still"]:
+            # whatever an engine does, it does aloud
+            self.sound_all((s for s in verb.subjects if s.head in words["engines"]), lemma, None)
         self._by_group(verb)
 
     def _by_group(self, verb: Verb) -> None:

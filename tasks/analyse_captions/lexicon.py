@@ -74,6 +74,10 @@ class _LexiconFile(BaseModel):
     seeing: str
     carries: str
     stay: str
+    engines: str
+    motor_moves: str
+    silent: str
+    still: str
     places_at: str
     speaking: str
     categories: dict[str, _CategoryFile]

@@ -18,7 +18,12 @@ from earshot.schemas.base import to_intervals, to_pairs
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.mention import Audibility, Mention
-from earshot.tasks.analyse_captions.labels import category_of, read_label, sounders_of_label
+from earshot.tasks.analyse_captions.labels import (
+    category_named,
+    category_of,
+    read_label,
+    sounders_of_label,
+)
 from earshot.tasks.analyse_captions.lexicon import Lexicon, lexicon
 from earshot.tasks.analyse_captions.protocol import Analysis
 from earshot.tasks.analyse_captions.sounding import read
@@ -79,7 +84,7 @@ def _read_all(captions: Sequence[Caption], lex: Lexicon) -> list[_Read]:
         (
             caption,
             read_label(caption.text, lex)
-            if caption.caption_source == "label"
+            if caption.caption_source == "label" or category_named(caption.text, lex)
             else read(caption.text, lex, memory),
         )
         for caption in ordered
@@ -93,7 +98,8 @@ def _caption_events(
     for caption, reading in readings:
         if not reading.audible:
             continue
-        label = category_of(reading.things, lex)
+        named = category_named(caption.text, lex)
+        label = named.name if named else category_of(reading.things, lex)
         if label is not None and allowed:
             label = allowed.get(norm(label))
         head = label or _description_head(reading)

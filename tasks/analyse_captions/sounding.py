@@ -59,6 +59,7 @@ class _Reader:
             self._adjectives(phrase)
             if not phrase.negated and self._is_sound(phrase):
                 self._sound_noun(phrase)
+        self.hearing.pass_by(self.walk.verbs)
         self.hearing.settle(self.walk.phrases)
         self._share_between_equals()
         things = [self._thing(phrase) for phrase in self.walk.phrases]
@@ -122,12 +123,14 @@ class _Reader:
         """Tell whether a phrase names a sound: by its word, its maker ("of a drum"), its verb."""
         if phrase.kind == "sound":
             return True
-        if phrase.pronoun is not None or not self._makers(phrase):
+        if phrase.pronoun is not None:
             return False
         head = self.tokens[phrase.end - 1].lower
+        if not self._makers(phrase):
+            noise = head.endswith("ing") and phrase.kind == "unknown"
+            return noise and bool(self._groups_of_ing(head) - {None, "play"})
         if head.endswith("ing"):
-            lemmas = [lemma for lemma, form in self.lex.verb_readings(head) if form == "ing"]
-            groups = {self.lex.group_of(lemma) for lemma in lemmas or bases_of_ing(head)}
+            groups = self._groups_of_ing(head)
         else:
             groups = {self.lex.group_of(phrase.head)}
         if groups - {None, "play"} or (groups - {None} and head.endswith("ing")):
@@ -138,6 +141,10 @@ class _Reader:
             for verb in self.walk.verbs
             if any(subject is phrase for subject in verb.subjects)
         )
+
+    def _groups_of_ing(self, word: str) -> set[str | None]:
+        lemmas = [lemma for lemma, form in self.lex.verb_readings(word) if form == "ing"]
+        return {self.lex.group_of(lemma) for lemma in lemmas or bases_of_ing(word)}
 
     def _makers(self, phrase: Phrase) -> list[Phrase]:
         """Return the things that a phrase is said to be of or from."""

@@ -217,6 +217,9 @@ def _tag_ing(tokens: list[Token], i: int, lex: Lexicon, *, inside: bool, noun: b
         # "a barking dog", but "a loud barking dog" too; "two talking men"
         token.tag = "ADJ"
         return
+    if _names_sound(tokens, i, lex):
+        token.tag = "NOUN"
+        return
     if _sound_before_noun(tokens, i, lex):
         token.tag = "ADJ"
         return
@@ -243,6 +246,18 @@ def _tag_ing(tokens: list[Token], i: int, lex: Lexicon, *, inside: bool, noun: b
     readings = [each for each in lex.verb_readings(token.lower) if each[1] == "ing"]
     token.tag, token.form = "VERB", "ing"
     token.lemma = readings[0][0] if readings else bases_of_ing(token.lower)[0]
+
+
+def _names_sound(tokens: list[Token], i: int, lex: Lexicon) -> bool:
+    """Tell whether an -ing form is a noun with its maker: "the woofing of", "humming from a"."""
+    following = tokens[i + 1].lower if i + 1 < len(tokens) else ""
+    if i and tokens[i - 1].tag in {"AUX", "VERB", "NOUN", "PRON", "ADV"}:
+        return False
+    if following == "of":
+        return True
+    return following == "from" and any(
+        lex.group_of(lemma) for lemma, _ in lex.verb_readings(tokens[i].lower)
+    )
 
 
 def _sound_before_noun(tokens: list[Token], i: int, lex: Lexicon) -> bool:

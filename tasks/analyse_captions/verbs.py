@@ -34,6 +34,7 @@ def nounish(tokens: list[Token], i: int, lex: Lexicon) -> bool:
 
 
 def after_modal(tokens: list[Token], i: int) -> bool:
+    """Tell whether a form of "do", "can" or the like stands before i, maybe with adverbs."""
     j = i - 1
     while j >= 0 and tokens[j].tag in {"ADV", "NEG"}:
         j -= 1
@@ -41,6 +42,7 @@ def after_modal(tokens: list[Token], i: int) -> bool:
 
 
 def after_be_or_have(tokens: list[Token], i: int) -> bool:
+    """Tell whether a form of "be" or "have" stands before i, maybe with adverbs."""
     j = i - 1
     while j >= 0 and tokens[j].tag in {"ADV", "NEG"}:
         j -= 1
@@ -140,13 +142,10 @@ def _verb_of_same_form(tokens: list[Token], i: int, forms: set[VerbForm]) -> boo
     return False
 
 
-def set_verb(
-    token: Token, readings: tuple[tuple[str, VerbForm], ...], after_be_or_have: bool
-) -> None:
+def set_verb(token: Token, readings: tuple[tuple[str, VerbForm], ...], perfect: bool) -> None:
+    """Make a token the likeliest of its readings; perfect: behind "be" or "have"."""
     order: tuple[VerbForm, ...] = (
-        ("part", "base", "past", "s", "ing")
-        if after_be_or_have
-        else ("s", "base", "past", "part", "ing")
+        ("part", "base", "past", "s", "ing") if perfect else ("s", "base", "past", "part", "ing")
     )
     token.tag = "VERB"
     token.lemma, token.form = min(readings, key=lambda reading: order.index(reading[1]))
@@ -167,6 +166,7 @@ def verb_by_place(tokens: list[Token], i: int, lex: Lexicon) -> bool:
 
 
 def no_verb_yet(tokens: list[Token], i: int) -> bool:
+    """Tell whether the clause has no finite verb before i."""
     for token in reversed(tokens[:i]):
         if token.tag in {"STOP", "SUB", "COMMA"}:
             return True

@@ -26,6 +26,9 @@ EDGE_PART = 0.5
 NOISE = 6.0
 # Above these a camera shift per step is a cut or a failure, not a pan: no compensation then.
 MAX_SHIFT_PART = 0.15
+BLUR_PX = 1.0
+STEPS, STEP_PX = 4, 0.03
+PEAKS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,20 +72,24 @@ def measure_motion(frames: Iterable[TimedFrame]) -> Motion:
 def camera_shift(before: FloatArray, after: FloatArray) -> npt.NDArray[np.float64]:
     """Return (down, right) pixels by which the picture as a whole moved, to parts of a pixel.
 
-    Of standing still and the shift of phase correlation, each with and without least-squares
+    Of standing still and the strongest shifts of phase correlation, each after least-squares
     steps, the one that leaves the smallest median change wins: a large thing that moves before a
     still camera has the strongest peak, but not most of the pixels.
     """
-    candidates = [np.zeros(2)]
-    coarse = 2.0 * _phase_shift(before[::2, ::2], after[::2, ::2])
-    if np.any(coarse != 0) and np.all(np.abs(coarse) <= MAX_SHIFT_PART * max(before.shape)):
-        candidates.append(coarse)
-    candidates += [_refined(before, after, candidate) for candidate in candidates]
+    before, after = _denoised(before), _denoised(after)
+    still = np.zeros(2)
+    candidates = [still, _refined(before, after, still)]
+    candidates += [_refined(before, after, peak) for peak in _phase_shifts(before, after)]
     best = min(candidates, key=lambda shift: _left(before, after, shift))
     if not best.any():
         return best
     again = _refined(before, after, best)
     return min((best, again), key=lambda shift: _left(before, after, shift))
+
+
+def _denoised(grey: FloatArray) -> FloatArray:
+    smooth: FloatArray = ndimage.gaussian_filter(grey, BLUR_PX)
+    return smooth
 
 
 def _left(before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64]) -> float:
@@ -93,28 +100,42 @@ def _left(before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64])
 def _refined(
     before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return the shift after one least-squares step on the pixels that it already fits best."""
-    moved = _shifted(before, shift)
-    down, right = (np.gradient(moved, axis=axis) for axis in (0, 1))
-    change = after - moved
-    steady = np.abs(change) <= np.quantile(np.abs(change[::4, ::4]), 0.7)
-    slopes = np.stack([down[steady], right[steady]])
-    normal = slopes @ slopes.T
-    if np.linalg.cond(normal) > 1e6:
-        return shift
-    step = np.clip(np.linalg.solve(normal, slopes @ change[steady]), -1.5, 1.5)
-    return np.asarray(shift - step, dtype=np.float64)
+    """Return the shift after least-squares steps on the pixels that it already fits best."""
+    for _ in range(STEPS):
+        moved = _shifted(before, shift)
+        down, right = (np.gradient(moved, axis=axis) for axis in (0, 1))
+        change = after - moved
+        steady = np.abs(change) <= np.quantile(np.abs(change[::4, ::4]), 0.7)
+        slopes = np.stack([down[steady], right[steady]])
+        normal = slopes @ slopes.T
+        if np.linalg.cond(normal) > 1e6:
+            return shift
+        step = np.clip(np.linalg.solve(normal, slopes @ change[steady]), -1.5, 1.5)
+        shift = np.asarray(shift - step, dtype=np.float64)
+        if np.abs(step).max() < STEP_PX:
+            break
+    return shift
 
 
-def _phase_shift(before: FloatArray, after: FloatArray) -> npt.NDArray[np.float64]:
+def _phase_shifts(
+    before: FloatArray, after: FloatArray
+) -> list[npt.NDArray[np.float64]]:
+    """Return whole-pixel shifts (down, right) at the strongest peaks, best first."""
     window = np.outer(np.hanning(before.shape[0]), np.hanning(before.shape[1]))
     first, second = (np.fft.rfft2((g - g.mean()) * window) for g in (before, after))
     cross = second * np.conj(first)
     cross /= np.abs(cross) + 1e-3 * np.abs(cross).max() + 1e-9
-    surface = np.fft.irfft2(cross, before.shape)
-    peak = np.array(np.unravel_index(int(surface.argmax()), surface.shape), dtype=np.float64)
+    surface = ndimage.uniform_filter(np.fft.irfft2(cross, before.shape), 3, mode="wrap")
     size = np.array(before.shape)
-    return np.asarray(np.where(peak > size / 2, peak - size, peak), dtype=np.float64)
+    shifts = []
+    for _ in range(PEAKS):
+        peak = np.array(np.unravel_index(int(surface.argmax()), surface.shape))
+        rows, columns = (np.arange(at - 2, at + 3) % side for at, side in zip(peak, size, strict=True))
+        surface[np.ix_(rows, columns)] = -np.inf
+        shift = np.where(peak > size / 2, peak - size, peak).astype(np.float64)
+        if np.all(np.abs(shift) <= MAX_SHIFT_PART * max(before.shape)):
+            shifts.append(shift)
+    return shifts
 
 
 def _shifted(grey: FloatArray, shift: npt.NDArray[np.float64]) -> FloatArray:

@@ -41,6 +41,9 @@ TRAVEL_PART = 0.4
 TRAVEL_FRAMES = 10
 # Edges are medians over this many frames to either side.
 SMOOTH = 3
+ERODE = 3
+LEAST = 0.3
+ALIKE = 0.4
 # A track that moves less than this part of what the liveliest one does is noise.
 MIN_LIFE = 0.02
 # Mean difference in grey levels of two 8 x 8 thumbnails of one thing at rest, at most.
@@ -226,7 +229,10 @@ def _crop(frame: npt.NDArray[np.uint8], box: Floats) -> npt.NDArray[np.uint8]:
 def _colours(motion: Motion, track: Floats) -> Floats:
     """Return the histogram (64,) of the middle of the largest box, 4 steps a channel, sum 1."""
     at = int(np.nanargmax(_sizes(track)))
-    frame, box = motion.frames[at], track[at]
+    return _histogram(motion.frames[at], track[at])
+
+
+def _histogram(frame: npt.NDArray[np.uint8], box: Floats) -> Floats:
     middle = np.array([0.15, 0.15, -0.15, -0.15]) * np.tile(box[2:] - box[:2], 2)
     pixels = _crop(frame, box + middle).reshape(-1, 3) // 64
     codes = pixels[:, 0] * 16 + pixels[:, 1] * 4 + pixels[:, 2]
@@ -250,22 +256,53 @@ def _rests(motion: Motion, box: Floats, then: int, now: int) -> bool:
 
 def _region(track: Floats, motion: Motion) -> Region:
     moving = ~np.isnan(track[:, 0])
-    boxes = _smoothed(track)
+    boxes = _smoothed(_eroded(track))
     seen = np.flatnonzero(moving)
+    colours = _colours(motion, track)
     gone = {
         (int(then), way)
         for then in _ends(moving)
         for way in (-1, 1)
         if _has_gone(track, int(then), way)
     }
+    small = _sizes(track) < GONE_PART * np.nanmedian(_sizes(track))
     for at in np.flatnonzero(~moving):
         before, after = seen[seen < at][-1:], seen[seen > at][:1]
         for then, way in [(int(t), -1) for t in before] + [(int(t), 1) for t in after]:
-            near = abs(at - then) <= SPREAD
-            if near or ((then, way) not in gone and _rests(motion, boxes[then], then, int(at))):
-                boxes[at] = boxes[then]
-                break
-    return Region(boxes=boxes, moving=moving, signal=_signal(boxes, motion))
+            if (then, way) in gone or not _rests(motion, boxes[then], then, int(at)):
+                continue
+            if small[then] and _likeness(colours, motion, boxes[then], int(at)) < ALIKE:
+                gone.add((then,way))
+                continue
+            boxes[at] = boxes[then]
+            break
+    for then, way in gone:
+        # What moves here moved SPREAD frames ago, or will.
+        boxes[max(then - SPREAD, 0) : then + 1] = np.nan if way < 0 else boxes[max(then - SPREAD, 0) : then + 1]
+        if way > 0:
+            boxes[then : then + SPREAD + 1] = np.nan
+    if np.isnan(boxes[:, 0]).all():
+        boxes = _smoothed(_eroded(track))
+    return Region(boxes=boxes, moving=moving & ~np.isnan(boxes[:, 0]), signal=_signal(boxes, motion))
+
+
+def _eroded(track: Floats) -> Floats:
+    """Return the boxes without what SPREAD added."""
+    out = np.full_like(track, np.nan)
+    n = len(track)
+    for at in np.flatnonzero(~np.isnan(track[:, 0])):
+        near = track[max(at - ERODE, 0) : at + ERODE + 1]
+        near = near[~np.isnan(near[:, 0])]
+        box = np.concatenate([near[:, :2].max(axis=0), near[:, 2:].min(axis=0)])
+        size, least = box[2:] - box[:2], LEAST * (track[at, 2:] - track[at, :2])
+        ok = size >= least
+        out[at] = np.where(np.tile(ok, 2), box, track[at])
+    return out
+
+
+def _likeness(colours: Floats, motion: Motion, box: Floats, at: int) -> float:
+    ours = _histogram(motion.frames[at], box)
+    return float(np.minimum(colours, ours).sum())
 
 
 def _ends(moving: npt.NDArray[np.bool_]) -> Sequence[int]:

@@ -332,7 +332,7 @@ def test_the_run_log_is_json_lines(tmp_path: Path) -> None:
     snapshot = toy_snapshot(tmp_path / "w", [toy_entry("a")])
     run_all(snapshot)
     lines = [json.loads(x) for x in (tmp_path / "w/logs/run.jsonl").read_text().splitlines()]
-    assert [x["event"] for x in lines] == ["video_done", "part_committed"] * 3
+    assert [x["event"] for x in lines] == ["part_committed", "video_done"] * 3
     assert all("at" in x for x in lines)
 
 

@@ -279,6 +279,144 @@ def test_clothes_bodies_places_and_the_camera_are_no_things() -> None:
     assert silent("A man holds a camera.") == {"man", "camera"}
 
 
+# -- attachment, parts, named sounds, silence
+
+
+def test_a_relative_clause_speaks_of_what_is_there_not_of_its_place() -> None:
+    """`There is X by the Y that ...` is about X, and so is `an X by the Y that ...`."""
+    assert sounding("There is a wooden gong by the curtain that booms.") == {"gong"}
+    assert sounding("There is a parrot on a bench that squawks.") == {"parrot"}
+    assert sounding("A kettle by the window that whistles is red.") == {"kettle"}
+    assert sounding("A woman watches the dog that barks.") == {"dog"}
+    assert sounding("A man stands beside the boy who sings.") == {"boy"}
+
+
+def test_the_part_that_sounds_is_the_whole_and_no_thing_of_its_own() -> None:
+    """Of `a lorry honks its horn` the lorry sounds; a man's horn is a thing that he holds."""
+    (lorry,) = reading("A lorry by the brick wall honks its horn.").things
+    assert (lorry.name, lorry.sounds) == ("lorry", True)
+    assert sounding("An old tractor is revving its engine.") == {"tractor"}
+    assert silent("An old tractor is revving its engine.") == set()
+    assert sounding("A man honks his horn.") == {"horn"}
+    assert silent("A toy truck rocks on its wheels.") == {"truck"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("The clanking of a rusty green tram carries far.", "tram"),
+        ("The yowling of a thin black tomcat is loud.", "tomcat"),
+        ("The rattle of a wooden bongo is heard in the yard.", "bongo"),
+        ("The plucking of a lute fills the room.", "lute"),
+        ("A man waits, and the hoot of an owl drifts across the field.", "owl"),
+        ("Humming from a fridge.", "fridge"),
+        ("From behind the house comes the whinnying of a pony.", "pony"),
+    ],
+)
+def test_a_named_sound_is_its_makers_and_no_thing(text: str, name: str) -> None:
+    """`The X-ing of a Y` and `the rattle of a Y` make Y sound; X is nothing that could be boxed."""
+    assert sounding(text) == {name}
+    assert silent(text) <= {"man", "house"}
+
+
+def test_an_ing_form_without_a_sound_names_none() -> None:
+    """`The painting of a house` is no sound."""
+    assert not reading("The painting of a house hangs there.").audible
+    assert not reading("The folding of a napkin is shown.").audible
+
+
+def test_words_that_look_like_their_sound_are_sounds() -> None:
+    """A verb that no dictionary here has sounds if it echoes; any other unknown verb does not."""
+    assert sounding("A small box blonks three times.") == {"box"}
+    assert sounding("A red clock is tick-tocking on the shelf.") == {"clock"}
+    assert sounding("A small box flibbers three times.") == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("A goose can be heard honking.", False),
+        ("A white goose can be heard honking.", True),
+        ("We see and hear a goose honking.", True),
+        ("We hear a goose honking.", False),
+        ("Off-screen, a goose honks.", False),
+        ("Heard but never seen, a goose honks.", False),
+        ("From outside the frame comes the honking of a goose.", False),
+        ("A goose honks, goes out of sight for a while and comes back.", True),
+        ("A goose honks, hidden for a moment by a tree.", True),
+    ],
+)
+def test_what_is_heard_is_seen_where_its_looks_or_its_sight_are_told(text: str, seen: bool) -> None:
+    """A thing with a colour was looked at; going away for a while is no absence."""
+    goose = next(thing for thing in reading(text).things if thing.name == "goose")
+    assert (goose.sounds, goose.seen) == (True, seen)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A tambourine shakes and rattles without any sound.",
+        "In complete silence a phone rattles about on the table.",
+        "Nothing is heard: a gong sways and clatters.",
+        "A tin can rattles along nearby but stays silent.",
+        "A drum rattles on its stand, making no noise.",
+        "A bell rings; the scene is mute.",
+        "A cart silently rattles past.",
+    ],
+)
+def test_a_rattle_that_is_said_to_be_silent_is_a_movement(text: str) -> None:
+    """Silence that is said of a thing, or of the scene, goes before the noise of its movement."""
+    assert sounding(text) == set()
+
+
+def test_stopping_later_does_not_silence_what_sounded_before() -> None:
+    """A bell that rings and then is silent has been heard."""
+    assert sounding("A bell rings, then it is silent.") == {"bell"}
+    assert sounding("The bell rings and then stops ringing.") == {"bell"}
+
+
+def test_times_are_no_objects_of_a_verb() -> None:
+    """`Plays four times` names nothing that is played."""
+    assert sounding("A guitar plays four times.") == {"guitar"}
+    assert sounding("A bell tolls time after time.") == {"bell"}
+    assert silent("A bell tolls time after time.") == set()
+
+
+def test_scenery_is_where_things_are() -> None:
+    """A hedge and an unknown word that only say where are no things; what is acted on is one."""
+    assert silent("A dog sits near the hedge.") == {"dog"}
+    assert silent("A man stands by the wainscot.") == {"man"}
+    assert silent("A man cuts a hedge.") == {"man", "hedge"}
+    assert silent("A man sits at the table.") == {"man", "table"}
+
+
+def test_words_of_the_vocabulary_are_told_apart_by_place() -> None:
+    """`Rocks` behind a singular noun is a verb, `paper` before a colour an adjective."""
+    assert tags("A green car rocks on its wheels.")[3] == "VERB"
+    assert tags("He throws rocks.")[2] == "NOUN"
+    assert tags("A paper green kite dips.")[1] == "ADJ"
+    assert tags("A squat lamp wobbles.")[1:4] == ["ADJ", "NOUN", "VERB"]
+    assert tags("The runabout jitters.")[1:3] == ["NOUN", "VERB"]
+    assert tags("One notices a frog.")[:2] == ["PRON", "VERB"]
+    assert tags("They go over and over.")[2:5] == ["ADV", "ADV", "ADV"]
+    assert silent("A tabby and a chaffinch sit on a davenport.") == {
+        "tabby", "chaffinch", "davenport",
+    }  # fmt: skip
+
+
+def test_a_motor_that_passes_is_heard_among_other_sounds_only() -> None:
+    """A passing lorry is heard where the caption tells of sounds, else it is only seen."""
+    assert sounding("A man talks as a lorry drives by.") == {"man", "lorry"}
+    assert sounding("A lorry drives by.") == set()
+    assert sounding("A man talks as a bicycle passes by.") == {"man"}
+
+
+@pytest.mark.parametrize("name", sorted(lexicon().categories))
+def test_every_category_maps_to_itself(name: str) -> None:
+    """A caption that is a category's name becomes an event of that label."""
+    assert analyse(caption(name)).events[0].label == name
+
+
 # -- phrases
 
 

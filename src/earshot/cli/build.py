@@ -34,7 +34,8 @@ Force = Annotated[
     list[str] | None, typer.Option("--force", help="Compute this stage again (may be repeated).")
 ]
 Items = Annotated[
-    list[str] | None, typer.Option("--items", help="These videos alone (may be repeated).")
+    list[str] | None,
+    typer.Option("--items", help="These videos alone: ids, with commas or repeated."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -122,7 +123,7 @@ def request_of(
         end=to,
         only=only,
         force=tuple(force or ()),
-        items=tuple(items or ()),
+        items=tuple(item for given in items or () for item in given.split(",") if item),
         run_id=new_run_id(),
     )
 

@@ -74,14 +74,15 @@ def _plain(result: Evaluation) -> dict[str, Any]:
 
 #: Short, for a terminal has 80 columns; in JSON the names are whole.
 _HEADINGS = {
-    "precision": "P", "recall": "R", "f1": "F1", "audible_accuracy": "heard",
-    "audible_precision": "h.P", "audible_recall": "h.R", "visible_accuracy": "seen",
+    "precision": "P", "recall": "R", "f1": "F1", "audible_accuracy": "hear",
+    "audible_precision": "hP", "audible_recall": "hR", "visible_accuracy": "seen",
 }  # fmt: skip
 
 
 _LEGEND = """\
-Per cent. P, R, F1: objects by head noun. heard, seen: accuracy on the objects found, where the label
-is not unclear. h.P, h.R: precision and recall of being heard, over all objects."""
+Per cent. P, R, F1: objects by head noun; hear, seen: accuracy on the objects
+found, where the label is not unclear; hP, hR: precision and recall of being
+heard, over all objects."""
 
 
 def _print(results: tuple[Evaluation, ...]) -> None:
@@ -93,7 +94,7 @@ def _print(results: tuple[Evaluation, ...]) -> None:
     for name in ("source", "backend"):
         table.add_column(name, no_wrap=True)
     for name in ("n", *_HEADINGS.values()):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for at in range(len(results[0].scores)):
         for result in results:
             score = result.scores[at]

@@ -104,7 +104,7 @@ def progress_bars() -> Iterator[Listener]:
             if event == "stage_started" and fields["total"]:
                 stage = fields["stage"]
                 bars[stage] = progress.add_task(stage, total=fields["total"])
-            elif event == "video_done" and fields["stage"] in bars:
+            elif event == "video_ran" and fields["stage"] in bars:
                 progress.advance(bars[fields["stage"]])
             elif event == "waiting_for_lease":
                 progress.console.print(f"waiting: {fields['held_by']}")

@@ -7,28 +7,36 @@ key frame before the first of them and keeps one frame at a time. Never samples 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from earshot.errors import MediaError
 from earshot.media.child import Worker
-from earshot.media.container import open_media, origin_s, picture_stream, with_times
+from earshot.media.container import (
+    check_end,
+    claimed_end_s,
+    frame_time_s,
+    nominal_fps,
+    open_media,
+    origin_s,
+    picture_stream,
+    with_times,
+)
+from earshot.media.display import Frame, Picture, scaled_size
 
 # A frame counts as shown this much before its time: Matroska rounds times to milliseconds.
 SHOWN_TOLERANCE_S = 0.001
 
-Frame = npt.NDArray[np.uint8]
 TimedFrame = tuple[float, Frame]
+# Path, ascending times in seconds, displayed width and height in pixels: as `read_frames`.
+Reader = Callable[[Path, tuple[float, ...], int, int], Iterator[TimedFrame]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,10 @@ class SourceInfo:
     width: int
     height: int
 
+    def size_px(self, long_side_px: int | None) -> tuple[int, int]:
+        """Return the (width, height) of frames whose longer side has at most `long_side_px`."""
+        return scaled_size(self.width, self.height, long_side_px)
+
 
 class FrameSource(Protocol):
     """Frames at asked times (CONTRACTS 9)."""
@@ -50,14 +62,14 @@ class FrameSource(Protocol):
         ...
 
     def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
-        """Yield (asked time, uint8 HxWx3) for ascending times.
+        """Yield (asked time, uint8 HxWx3) for ascending times; each array is the caller's own.
 
         The frame shown at t is the last whose time is <= t + SHOWN_TOLERANCE_S; before the first
         frame it is the first, behind the last it is the last.
 
         Raises:
             ValueError: the times are not finite and ascending.
-            MediaError: the file can't be opened or decoded.
+            MediaError: the file can't be opened or decoded, or ends before its container says.
         """
         ...
 
@@ -85,14 +97,14 @@ class PyavSource:
 
     Args:
         path: the file.
-        info: what `probe` found; the header is not asked.
+        info: what `probe` found; the header is not asked, and every frame has this shape.
         long_side_px: frames are scaled down so that their longer side has no more pixels.
     """
 
     def __init__(self, path: Path, info: SourceInfo, long_side_px: int | None = None) -> None:
         self._path = path
         self._info = info
-        self._long_side_px = long_side_px
+        self._size_px = info.size_px(long_side_px)
 
     @property
     def info(self) -> SourceInfo:
@@ -101,7 +113,7 @@ class PyavSource:
 
     def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
         """Yield (asked time, uint8 HxWx3), as `FrameSource.frames` says."""
-        return read_frames(self._path, checked_times(times_s), self._long_side_px)
+        return read_frames(self._path, checked_times(times_s), *self._size_px)
 
     def window(self, start_s: float, end_s: float, fps: float) -> Iterator[TimedFrame]:
         """Yield the frames of a window, as `FrameSource.window` says."""
@@ -113,15 +125,28 @@ class ChildSource:
 
     One stream at a time: the child serves one reader. Raises ItemError `timeout` or `child_died`
     beside what `PyavSource` raises; the limit of `worker` holds for each frame.
+
+    Args:
+        worker: owner of the child.
+        path: the file.
+        info: what `probe` found.
+        long_side_px: frames are scaled down so that their longer side has no more pixels.
+        read: the decoder, a module-level function.
     """
 
     def __init__(
-        self, worker: Worker, path: Path, info: SourceInfo, long_side_px: int | None = None
+        self,
+        worker: Worker,
+        path: Path,
+        info: SourceInfo,
+        long_side_px: int | None = None,
+        read: Reader | None = None,
     ) -> None:
         self._worker = worker
         self._path = path
         self._info = info
-        self._long_side_px = long_side_px
+        self._size_px = info.size_px(long_side_px)
+        self._read = read or read_frames
 
     @property
     def info(self) -> SourceInfo:
@@ -130,8 +155,9 @@ class ChildSource:
 
     def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
         """Yield (asked time, uint8 HxWx3), as `FrameSource.frames` says."""
-        times = checked_times(times_s)
-        return self._worker.stream(read_frames, self._path, times, self._long_side_px)
+        times, (width, height) = checked_times(times_s), self._size_px
+        frame_bytes = 3 * width * height
+        return self._worker.arrays(frame_bytes, self._read, self._path, times, width, height)
 
     def window(self, start_s: float, end_s: float, fps: float) -> Iterator[TimedFrame]:
         """Yield the frames of a window, as `FrameSource.window` says."""
@@ -148,35 +174,47 @@ def checked_times(times_s: Sequence[float]) -> tuple[float, ...]:
 
 
 def read_frames(
-    path: Path, times_s: Sequence[float], long_side_px: int | None = None
+    path: Path, times_s: tuple[float, ...], width_px: int, height_px: int
 ) -> Iterator[TimedFrame]:
-    """Yield (asked time, uint8 HxWx3) for finite ascending times.
+    """Yield (asked time, uint8 height x width x 3) for finite ascending times.
 
     Raises:
-        MediaError: `not_found`, `forbidden`, `unreadable`, `no_video_stream` or `decode_error`.
+        MediaError: `not_found`, `forbidden`, `unreadable`, `no_video_stream`, `decode_error`, or
+            `truncated` where a time lies behind what is left of a cut file.
     """
     if not times_s:
         return
     with open_media(path) as container:
         stream = picture_stream(container)
-        picture = _Picture(long_side_px)
+        picture = Picture(width_px, height_px)
         shown: av.VideoFrame | None = None
+        shown_s = 0.0
         asked = iter(times_s)
         wanted_s = next(asked)
         for time_s, frame in _from(container, stream, wanted_s, path):
             while shown is not None and time_s > wanted_s + SHOWN_TOLERANCE_S:
-                yield wanted_s, picture.array(shown)
+                yield wanted_s, _own(picture, shown, path, shown_s)
                 following_s = next(asked, None)
                 if following_s is None:
                     return
                 wanted_s = following_s
-            shown = frame
+            shown, shown_s = frame, time_s
         if shown is None:
             raise MediaError(
                 "decode_error", f"{path.name} gave no frame at {wanted_s} s; re-encode it.", "0"
             )
+        claimed_s = claimed_end_s(container, stream)
+        if claimed_s is not None:
+            check_end(path.name, shown_s + 1 / nominal_fps(stream), claimed_s)
         for left_s in (wanted_s, *asked):
-            yield left_s, picture.array(shown)
+            yield left_s, _own(picture, shown, path, shown_s)
+
+
+def _own(picture: Picture, frame: av.VideoFrame, path: Path, time_s: float) -> Frame:
+    """Return the picture of a frame, or raise where the decoder made it up."""
+    if frame.is_corrupt:
+        raise _fault(path, time_s, "the decoder concealed damage")
+    return picture.array(frame)
 
 
 def _from(
@@ -190,49 +228,25 @@ def _from(
             if time_s - early_s <= 0:
                 break
             container.seek(int((time_s - early_s + start_s) * av.time_base), backward=True)
-            frames = with_times(container.decode(stream), stream, start_s)
-            first = next(frames, None)
-            if first is not None and first[0] <= time_s + SHOWN_TOLERANCE_S:
-                yield first
-                yield from frames
+            frames = container.decode(stream)
+            # Behind a seek, frames may come that refer to what was not decoded.
+            first = next((frame for frame in frames if not frame.is_corrupt), None)
+            first_s = None if first is None else frame_time_s(first, start_s)
+            if first is not None and first_s is None:
+                break
+            if first is not None and first_s is not None and first_s <= time_s + SHOWN_TOLERANCE_S:
+                yield first_s, first
+                yield from with_times(frames, stream, start_s)
                 return
         container.seek(container.start_time or 0, backward=True, any_frame=False)
         yield from with_times(container.decode(stream), stream, start_s)
     except av.FFmpegError as error:
-        raise MediaError(
-            "decode_error",
-            f"{path.name}: decoding from {time_s} s failed ({error}); re-encode the file.",
-            str(time_s),
-        ) from error
+        raise _fault(path, time_s, str(error)) from error
 
 
-class _Picture:
-    """Turns decoded frames into upright RGB arrays of one size."""
-
-    def __init__(self, long_side_px: int | None) -> None:
-        self._long_side_px = long_side_px
-        self._reformatter = VideoReformatter()
-        self._last: tuple[av.VideoFrame, Frame] | None = None
-
-    def array(self, frame: av.VideoFrame) -> Frame:
-        if self._last is None or self._last[0] is not frame:
-            self._last = (frame, self._convert(frame))
-        return self._last[1]
-
-    def _convert(self, frame: av.VideoFrame) -> Frame:
-        width, height = scaled_size(frame.width, frame.height, self._long_side_px)
-        rgb = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation="AREA"
-        )
-        array = rgb.to_ndarray().astype(np.uint8, copy=False)
-        # frame.rotation is counterclockwise, as np.rot90 is; PyAV itself does not rotate.
-        return np.ascontiguousarray(np.rot90(array, round(frame.rotation / 90)))
-
-
-def scaled_size(width: int, height: int, long_side_px: int | None) -> tuple[int, int]:
-    """Return (width, height) scaled down so that the longer side is at most `long_side_px`."""
-    longer = max(width, height)
-    if long_side_px is None or longer <= long_side_px:
-        return width, height
-    scale = long_side_px / longer
-    return max(round(width * scale), 1), max(round(height * scale), 1)
+def _fault(path: Path, time_s: float, why: str) -> MediaError:
+    return MediaError(
+        "decode_error",
+        f"{path.name}: decoding at {time_s:.3f} s failed ({why}); re-encode the file.",
+        f"{time_s:.3f}",
+    )

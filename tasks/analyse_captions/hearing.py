@@ -104,7 +104,8 @@ class Hearing:
         silent = self._is_silent(verb)
         self.all_silent |= self._is_silence(verb, silent=silent)
         if verb.negated or verb.unreal or silent:
-            stays = silent and verb.lemma in self.lex.words["stay"]
+            moves = self.lex.group_of(verb.lemma) in _MOVING
+            stays = silent and (moves or verb.lemma in self.lex.words["stay"])
             self.hush(verb.subjects, throughout=stays)
             if verb.negated or verb.unreal or self.lex.group_of(verb.lemma) in _MOVING:
                 return

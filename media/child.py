@@ -7,32 +7,24 @@ imports the parent's main module, so a decoder child costs what `earshot.media` 
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Iterator
-from functools import reduce
 from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from earshot.errors import ItemError, MediaError
+from earshot.media.ring import Array, Ring, new_handle
+from earshot.media.service import FREE, STOP, Reply, Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 START_LIMIT_S = 60.0
-# How long after its limit a child ends itself where nobody is left to end it.
-GRACE_S = 5.0
-_SERVE = "import sys; from earshot.media.child import serve; serve(int(sys.argv[1]))"
-
-# What goes to the child: module, qualified name, arguments, limit in seconds, stream or not.
-_Request = tuple[str, str, tuple[Any, ...], dict[str, Any], float, bool]
-# What comes back: kind (begun, value, end, fault, error) and its content.
-_Reply = tuple[str, Any]
+_SERVE = "import sys; from earshot.media.service import serve; serve(*map(int, sys.argv[1:]))"
 
 
 class Worker:
@@ -48,7 +40,9 @@ class Worker:
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection[_Request, _Reply] | None = None
+        self._pipe: Connection[Any, Reply] | None = None
+        self._memory = -1
+        self._is_streaming = False
 
     def __enter__(self) -> Self:
         """Return the worker; no child is started yet."""
@@ -71,7 +65,7 @@ class Worker:
                 traceback as a note, for an unexpected exception; an ItemError of the function
                 itself as it was raised.
         """
-        self._ask(function, args, kwargs, stream=False)
+        self._ask("value", function, args, kwargs)
         kind, value = self._receive(self.limit_s)
         return self._value(kind, value)  # type: ignore[no-any-return]
 
@@ -81,61 +75,122 @@ class Worker:
         """Yield what the iterator of `function(*args, **kwargs)` yields in the child.
 
         The child works ahead by what the pipe holds. Leaving the stream before its end costs the
-        child. Raises as `call` does.
+        child. Raises as `call` does, and RuntimeError for a call inside a stream.
         """
-        self._ask(function, args, kwargs, stream=True)
-        ended = False
+        self._ask("stream", function, args, kwargs)
         try:
-            while True:
-                kind, value = self._receive(self.limit_s)
-                ended = kind != "value"
-                if kind == "end":
-                    return
-                yield self._value(kind, value)
+            for _, item in self._items():
+                yield item
         finally:
-            if not ended:
+            if self._is_streaming:
                 self.close()
+
+    def arrays(
+        self,
+        slot_bytes: int,
+        function: Callable[P, Iterator[tuple[float, Array]]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Iterator[tuple[float, Array]]:
+        """Yield the (number, uint8 array) of `function(*args, **kwargs)`, by shared memory.
+
+        The child works ahead by `earshot.media.ring.SLOTS` arrays and survives when the stream is
+        left before its end. An array is the caller's own. Raises as `stream` does.
+
+        Args:
+            slot_bytes: the usual size of an array; larger ones go through the pipe.
+            function: what runs in the child.
+            args: its arguments.
+            kwargs: its arguments by name.
+        """
+        self._ask("arrays", function, args, kwargs, slot_bytes)
+        ring = Ring(self._memory, slot_bytes)
+        try:
+            for kind, (number, *there) in self._items():
+                array = ring.take(*there) if kind == "slot" else there[0]
+                self._say(FREE)
+                yield number, array
+        finally:
+            ring.close()
+            if self._is_streaming:
+                self._stop()
 
     def close(self) -> None:
         """End the child, whatever it is doing; the next call starts another."""
+        self._is_streaming = False
         if self._pipe is not None:
             self._pipe.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._process = self._pipe = None
+        if self._memory >= 0:
+            os.close(self._memory)
+        self._process, self._pipe, self._memory = None, None, -1
 
     def _ask(
         self,
+        kind: Literal["value", "stream", "arrays"],
         function: Callable[..., object],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
-        stream: bool,
+        slot_bytes: int = 0,
     ) -> None:
+        if self._is_streaming:
+            raise RuntimeError(
+                f"{function.__qualname__} was asked of a worker inside a stream; expected one "
+                "reader at a time. Read the stream to its end, close it, or use another Worker."
+            )
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._pipe is None:
             self._start()
+        where = function.__module__, function.__qualname__
+        self._say(Request(kind, *where, args, kwargs, self.limit_s, slot_bytes))
+        said, value = self._receive(START_LIMIT_S)
+        if said != "begun":
+            self._value(said, value)
+        self._is_streaming = kind != "value"
+
+    def _items(self) -> Iterator[Reply]:
+        """Yield what comes, until the end."""
+        while True:
+            kind, value = self._receive(self.limit_s)
+            if kind not in ("value", "slot"):
+                self._is_streaming = False
+            if kind == "end":
+                return
+            yield kind, self._value(kind, value)
+
+    def _stop(self) -> None:
+        """Have the child leave its stream; what it has sent meanwhile is dropped."""
+        try:
+            self._say(STOP)
+            for _ in self._items():
+                pass
+        except ItemError:
+            # It belongs to what nobody wants any more; a dead child is replaced by the next call.
+            self._is_streaming = False
+
+    def _say(self, what: Request | str) -> None:
         assert self._pipe is not None
-        where = (function.__module__, function.__qualname__)
-        self._pipe.send((*where, args, kwargs, self.limit_s, stream))
-        kind, value = self._receive(START_LIMIT_S)
-        if kind != "begun":
-            self._value(kind, value)
+        try:
+            self._pipe.send(what)
+        except ConnectionError:
+            raise self._death() from None
 
     def _start(self) -> None:
         self._pipe, theirs = Pipe()
-        handle = theirs.fileno()
+        self._memory = new_handle()
+        handles = theirs.fileno(), self._memory
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(handle)],
-            pass_fds=(handle,),
+            [sys.executable, "-c", _SERVE, *map(str, handles)],
+            pass_fds=handles,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
         theirs.close()
 
-    def _receive(self, limit_s: float) -> _Reply:
+    def _receive(self, limit_s: float) -> Reply:
         assert self._pipe is not None
         if not self._pipe.poll(limit_s):
             self.close()
@@ -172,61 +227,3 @@ class Worker:
             fault.add_note(trace)
             raise fault
         return value
-
-
-def serve(handle: int) -> None:
-    """Answer requests from the inherited pipe until the parent closes it; runs in the child."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.dup2(2, 1)
-    pipe: Connection[_Reply, _Request] = Connection(handle)
-    with pipe:
-        while True:
-            try:
-                request = pipe.recv()
-                for reply in _answer(request):
-                    pipe.send(reply)
-            except (EOFError, ConnectionError):
-                return
-
-
-def _answer(request: _Request) -> Iterator[_Reply]:
-    module, name, args, kwargs, limit_s, stream = request
-    try:
-        function = reduce(getattr, name.split("."), importlib.import_module(module))
-        yield "begun", None
-        with _Alarm(limit_s) as alarm:
-            result = function(*args, **kwargs)  # type: ignore[operator]
-            if not stream:
-                alarm.stop()
-                yield "value", result
-                return
-            for item in result:
-                alarm.stop()
-                yield "value", item
-                alarm.start()
-        yield "end", None
-    except ItemError as fault:
-        yield "fault", (isinstance(fault, MediaError), fault.code, str(fault), fault.value)
-    except Exception as error:  # noqa: BLE001 - whatever it is crosses the border as text
-        yield "error", (f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-class _Alarm:
-    """Ends this process by SIGALRM when a call outlives its limit: works inside C code, alone."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s + GRACE_S
-
-    def __enter__(self) -> Self:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, self._limit_s)
-
-    def stop(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
@@ -50,10 +51,10 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     The matrix (a b; c d) shows the stored point (x, y) at (a x + c y, b x + d y), y downwards
     (libavutil/display.h).
     """
-    stored = frame.side_data.get(Type.DISPLAYMATRIX)
+    stored = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     if stored is None:
         return Orientation()
-    a, b, _, c, d, *_ = np.frombuffer(stored, np.int32, 5).tolist()
+    a, b, _, c, d, *_ = np.frombuffer(bytes(stored), np.int32, 5).tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, a < 0, d < 0)
     return Orientation(True, c < 0, b < 0)

@@ -29,7 +29,8 @@ from earshot.media.container import (
     picture_stream,
     with_times,
 )
-from earshot.media.display import Frame, Picture, scaled_size
+from earshot.media.display import Frame as Frame
+from earshot.media.display import Picture, scaled_size
 
 # A frame counts as shown this much before its time: Matroska rounds times to milliseconds.
 SHOWN_TOLERANCE_S = 0.001

@@ -1,11 +1,13 @@
 """Opens a video, decodes it once and gives what it is: length, rate, size, rotation, sound.
 
-Nothing is taken from the header that decoding can tell; no frame is converted to RGB or kept.
+Nothing is taken from the header that decoding can tell; no frame is converted to RGB or kept. What
+the decoder had to make up, and what the container promises and does not hold, is a fault.
 Meant to run in a child (`earshot.media.child`): a broken file can hang or kill a decoder.
 """
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from av.video.stream import VideoStream
 from earshot.errors import MediaError
 from earshot.media.audio import dbfs, samples_of
 from earshot.media.container import (
+    check_end,
+    claimed_end_s,
     frame_time_s,
     nominal_fps,
     open_media,
@@ -26,10 +30,12 @@ from earshot.media.container import (
     picture_stream,
     sound_stream,
 )
+from earshot.media.display import Orientation, displayed_size, orientation_of, pixel_aspect
 
-# A picture or sound that ends earlier than its container says, by more than this, was cut.
-CUT_TOLERANCE_S = 0.5
-CUT_TOLERANCE_SHARE = 0.02
+# So many frames, or this share, may be missing of those in the index: fields that share a frame,
+# and leading frames of a cut stream that refer to what was cut off.
+MISSING_FRAMES = 2
+MISSING_SHARE = 0.01
 # Frame distances that differ by more than this share of their median make a variable rate.
 VFR_SHARE = 0.1
 
@@ -39,7 +45,7 @@ class Probed:
     """What decoding a video told (CONTRACTS 2, video).
 
     `rotation_deg` is counterclockwise, as FFmpeg's display matrix has it; `width` and `height` are
-    displayed, after rotation. `is_silent` is None where there is no audio track.
+    displayed: after rotation, with square pixels. `is_silent` is None where there is no track.
     """
 
     duration_s: float
@@ -63,10 +69,13 @@ class Probed:
 class _Tally:
     """What is gathered while decoding."""
 
-    times_s: list[float] = field(default_factory=list)
+    times_s: array[float] = field(default_factory=lambda: array("d"))
+    n_corrupt: int = 0
+    n_discarded: int = 0
     last_frame_s: float = 0.0
     tick_s: float = 0.0
     rotation_deg: int = 0
+    orientation: Orientation = field(default_factory=Orientation)
     width: int = 0
     height: int = 0
     sound_end_s: float = 0.0
@@ -94,7 +103,8 @@ def probe(path: Path, silence_dbfs: float) -> Probed:
                 f"{path.name} gave no frame; expected at least one. Re-encode or replace it.",
                 "0",
             )
-        _check_end(container, picture, tally)
+        _check_pictures(container, picture, tally)
+        _check_ends(container, picture, tally)
         return _summary(container, picture, sound, tally, silence_dbfs)
 
 
@@ -117,6 +127,7 @@ def _decode(container: InputContainer, picture: VideoStream, sound: AudioStream 
     streams = (picture,) if sound is None else (picture, sound)
     try:
         for packet in container.demux(*streams):
+            tally.n_discarded += packet.is_discard and packet.stream is picture
             for frame in packet.decode():
                 if isinstance(frame, av.VideoFrame):
                     _see(tally, frame, picture, start_s)
@@ -130,23 +141,25 @@ def _decode(container: InputContainer, picture: VideoStream, sound: AudioStream 
             f"({error}); re-encode or replace the file.",
             str(seen),
         ) from error
-    tally.times_s.sort()
     return tally
 
 
 def _see(tally: _Tally, frame: av.VideoFrame, picture: VideoStream, start_s: float) -> None:
     if not tally.times_s:
         tally.rotation_deg = frame.rotation
+        tally.orientation = orientation_of(frame)
         tally.width, tally.height = frame.width, frame.height
         tally.tick_s = float(frame.time_base or 0)
     time_s = frame_time_s(frame, start_s)
     if time_s is None:
         time_s = len(tally.times_s) / nominal_fps(picture)
     tally.times_s.append(time_s)
+    tally.n_corrupt += frame.is_corrupt
     tally.last_frame_s = float((frame.duration or 0) * (frame.time_base or 0))
 
 
 def _hear(tally: _Tally, frame: av.AudioFrame, start_s: float) -> None:
+    tally.n_corrupt += frame.is_corrupt
     samples = samples_of(frame)
     tally.peak = max(tally.peak, float(np.abs(samples).max(initial=0.0)))
     if frame.time is not None:
@@ -154,32 +167,47 @@ def _hear(tally: _Tally, frame: av.AudioFrame, start_s: float) -> None:
         tally.sound_end_s = max(tally.sound_end_s, end_s)
 
 
+def _check_pictures(container: InputContainer, picture: VideoStream, tally: _Tally) -> None:
+    """Raise where decoders concealed damage or left out frames that the index has."""
+    name, seen = Path(container.name).name, len(tally.times_s)
+    if tally.n_corrupt:
+        raise MediaError(
+            "decode_error",
+            f"{name}: {tally.n_corrupt} of {seen} frames of picture and sound are damaged, and the "
+            "decoder made up what is missing; expected none. Re-encode or replace the file.",
+            str(tally.n_corrupt),
+        )
+    missing = picture.frames - seen - tally.n_discarded
+    if missing > max(MISSING_FRAMES, MISSING_SHARE * picture.frames):
+        raise MediaError(
+            "truncated",
+            f"{name} gave {seen} frames; its index has {picture.frames}. Fetch or encode it again.",
+            str(seen),
+        )
+
+
+def _check_ends(container: InputContainer, picture: VideoStream, tally: _Tally) -> None:
+    """Raise `truncated` where what was decoded ends well before what the container says."""
+    name, end_s, claimed_s = (
+        Path(container.name).name,
+        _picture_end_s(tally),
+        claimed_end_s(container, picture),
+    )
+    if claimed_s is not None:
+        check_end(name, end_s, claimed_s)
+    else:
+        whole_s = (container.duration or 0) / av.time_base
+        check_end(name, max(end_s, tally.sound_end_s), whole_s)
+
+
 def _steps_s(tally: _Tally) -> npt.NDArray[np.float64]:
-    return np.diff(np.asarray(tally.times_s, dtype=np.float64))
+    return np.diff(np.sort(np.array(tally.times_s, dtype=np.float64)))
 
 
 def _picture_end_s(tally: _Tally) -> float:
     steps = _steps_s(tally)
     usual_s = float(np.median(steps)) if steps.size else 0.0
-    return tally.times_s[-1] + (tally.last_frame_s or usual_s)
-
-
-def _check_end(container: InputContainer, picture: VideoStream, tally: _Tally) -> None:
-    """Raise `truncated` where what was decoded ends well before what the container says."""
-    end_s = _picture_end_s(tally)
-    if picture.duration is not None and picture.time_base is not None:
-        start_s = float((picture.start_time or 0) * picture.time_base) - origin_s(container)
-        claimed_s = start_s + float(picture.duration * picture.time_base)
-    else:
-        claimed_s = (container.duration or 0) / av.time_base
-        end_s = max(end_s, tally.sound_end_s)
-    if end_s < claimed_s - max(CUT_TOLERANCE_S, CUT_TOLERANCE_SHARE * claimed_s):
-        raise MediaError(
-            "truncated",
-            f"{Path(container.name).name} ends at {end_s:.3f} s; the container says "
-            f"{claimed_s:.3f} s. Fetch or encode it again.",
-            f"{end_s:.3f}",
-        )
+    return max(tally.times_s) + (tally.last_frame_s or usual_s)
 
 
 def _summary(
@@ -200,8 +228,9 @@ def _summary(
             str(len(tally.times_s)),
         )
     mean_s = float(steps.mean()) if steps.size else duration_s
-    turned = round(tally.rotation_deg / 90) % 2 == 1
-    width, height = (tally.height, tally.width) if turned else (tally.width, tally.height)
+    width, height = displayed_size(
+        tally.width, tally.height, pixel_aspect(picture), tally.orientation
+    )
     return Probed(
         duration_s=round(duration_s, 6),
         fps=round(1 / (mean_s if mean_s > 0 else duration_s), 6),

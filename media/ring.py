@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import mmap
 import os
-import sys
 import tempfile
 
 import numpy as np
@@ -24,7 +23,7 @@ Array = npt.NDArray[np.uint8]
 
 def new_handle() -> int:
     """Return the handle of an empty block of memory; it goes with its last handle."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("earshot-frames")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

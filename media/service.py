@@ -38,10 +38,32 @@ class Request:
 
 # Kind (begun, value, slot, end, fault, error) and content.
 Reply = tuple[str, Any]
-# What the parent says of an array stream: this slot is free again, or nothing more is wanted.
+# What the parent says of an array stream: one slot is free again, or nothing more is wanted.
 FREE, STOP = "free", "stop"
 
-_Pipe = Connection[Reply, Any]
+
+class _ParentGoneError(BaseException):
+    """Nobody listens any more; no part of `Exception`, so that no function's handler takes it."""
+
+
+class _Line:
+    """The pipe to the parent; its end is told apart from an EOFError of a called function."""
+
+    def __init__(self, pipe: Connection[Reply, Any]) -> None:
+        self._pipe = pipe
+
+    def send(self, kind: str, content: object = None) -> None:
+        try:
+            self._pipe.send((kind, content))
+        except ConnectionError:
+            raise _ParentGoneError from None
+
+    def receive(self) -> Request | str:
+        try:
+            said: Request | str = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            raise _ParentGoneError from None
+        return said
 
 
 def serve(handle: int, memory: int) -> None:
@@ -49,74 +71,68 @@ def serve(handle: int, memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Libraries that print would else write into whatever the parent's output is.
     os.dup2(2, 1)
-    pipe: _Pipe = Connection(handle)
+    pipe: Connection[Reply, Any] = Connection(handle)
     with pipe:
+        line = _Line(pipe)
         while True:
             try:
-                _answer(pipe, pipe.recv(), memory)
-            except (EOFError, ConnectionError):
+                said = line.receive()
+                # What was said of a stream that has ended meanwhile is of no use.
+                if isinstance(said, Request):
+                    _answer(line, said, memory)
+            except _ParentGoneError:
                 return
 
 
-def _answer(pipe: _Pipe, request: Request, memory: int) -> None:
+def _answer(line: _Line, request: Request, memory: int) -> None:
     try:
         function = reduce(getattr, request.name.split("."), importlib.import_module(request.module))
-        pipe.send(("begun", None))
+        line.send("begun")
         with _Alarm(request.limit_s) as alarm:
-            _run(pipe, request, memory, alarm, function)  # type: ignore[arg-type]
+            _run(line, request, memory, alarm, function)  # type: ignore[arg-type]
     except ItemError as fault:
         is_media = isinstance(fault, MediaError)
-        pipe.send(("fault", (is_media, fault.code, str(fault), fault.value)))
-    except (EOFError, ConnectionError):
-        raise
+        line.send("fault", (is_media, fault.code, str(fault), fault.value))
     except Exception as error:  # noqa: BLE001 - whatever it is crosses the border as text
-        pipe.send(("error", (f"{type(error).__name__}: {error}", traceback.format_exc())))
+        line.send("error", (f"{type(error).__name__}: {error}", traceback.format_exc()))
 
 
 def _run(
-    pipe: _Pipe, request: Request, memory: int, alarm: _Alarm, function: Callable[..., Any]
+    line: _Line, request: Request, memory: int, alarm: _Alarm, function: Callable[..., Any]
 ) -> None:
     result = function(*request.args, **request.kwargs)
     if request.kind == "value":
         alarm.stop()
-        pipe.send(("value", result))
+        line.send("value", result)
         return
     if request.kind == "arrays":
-        _send_arrays(pipe, result, Ring(memory, request.slot_bytes), alarm)
+        _send_arrays(line, result, Ring(memory, request.slot_bytes), alarm)
     else:
         for item in result:
             alarm.stop()
-            pipe.send(("value", item))
+            line.send("value", item)
             alarm.start()
     alarm.stop()
-    pipe.send(("end", None))
+    line.send("end")
 
 
 def _send_arrays(
-    pipe: _Pipe, items: Iterator[tuple[float, Array]], ring: Ring, alarm: _Alarm
+    line: _Line, items: Iterator[tuple[float, Array]], ring: Ring, alarm: _Alarm
 ) -> None:
-    """Send (number, array) while slots are free, until the parent has taken all or wants no more.
-
-    Every array is answered by one FREE, so none is left in the pipe at the end.
-    """
-    sent = freed = 0
-    for number, array in items:
+    """Send (number, array) while slots are free, until there are none or no more are wanted."""
+    taken = 0
+    for index, (number, array) in enumerate(items):
         alarm.stop()
-        while sent - freed == SLOTS:
-            if pipe.recv() == STOP:
+        while index - taken == SLOTS:
+            if line.receive() == STOP:
                 return
-            freed += 1
+            taken += 1
         if array.nbytes <= ring.slot_bytes:
-            ring.put(sent, array)
-            pipe.send(("slot", (number, sent, array.shape)))
+            ring.put(index, array)
+            line.send("slot", (number, index, array.shape))
         else:
-            pipe.send(("value", (number, array)))
-        sent += 1
+            line.send("value", (number, array))
         alarm.start()
-    alarm.stop()
-    while freed < sent and pipe.recv() != STOP:
-        freed += 1
-    ring.close()
 
 
 class _Alarm:

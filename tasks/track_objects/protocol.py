@@ -5,8 +5,8 @@ A backend sees frames, sound and what to look for; it never sees tables, ids of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from earshot.geometry.intervals import Normalised
 from earshot.media.audio import Envelope
 from earshot.media.frames import FrameSource
-from earshot.schemas.tube import TubeSource
+from earshot.schemas.tube import TubeFlag, TubeSource
 from earshot.store.stage import Estimate
 
 
@@ -72,6 +72,7 @@ class Found:
         scores: (n,) confidence in [0, 1], NaN where not visible.
         source: where the boxes come from.
         synchrony: how well the motion follows the sound, in [0, 1]; None without sound.
+        flags: what the backend doubts about it.
     """
 
     object_id: str
@@ -80,14 +81,19 @@ class Found:
     scores: npt.NDArray[np.float64]
     source: TubeSource
     synchrony: float | None
+    flags: tuple[TubeFlag, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class TrackResult:
-    """What a tracker found in a clip; a target without a `Found` was not detected."""
+    """What a tracker found in a clip; a target without a `Found` was not detected.
+
+    `refused` may say why, by object id.
+    """
 
     clip: Clip
     found: tuple[Found, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 class Tracker(Protocol):

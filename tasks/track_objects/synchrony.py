@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.optimize import linear_sum_assignment
 
 from earshot.geometry.intervals import Normalised, contains
 from earshot.geometry.tubes import ABSENT, VISIBLE
@@ -20,8 +19,9 @@ from earshot.media.audio import Envelope
 from earshot.schemas.base import digest_of
 from earshot.schemas.config import TrackConfig
 from earshot.store.stage import Estimate
+from earshot.tasks.track_objects.assign import Evidence, Pick, assign
 from earshot.tasks.track_objects.motion import Motion, measure_motion
-from earshot.tasks.track_objects.protocol import Clip, Found, Target, TrackResult
+from earshot.tasks.track_objects.protocol import Clip, Found, TrackResult
 from earshot.tasks.track_objects.regions import Region, find_regions
 
 Floats = npt.NDArray[np.float64]
@@ -32,8 +32,6 @@ MIN_MOTION_FPS = 10.0
 LAGS = (-1, 0, 1)
 # Seconds around an object's own sound that say whether it also moves in silence.
 AROUND_S = 1.0
-# A region less in step with the sound than this is not the sounder: better none than any.
-MIN_SYNCHRONY = 0.1
 # Weights of onsets against onsets, of loudness frame by frame, and of loudness over about 0.6 s.
 WEIGHTS = (0.4, 0.3, 0.3)
 SMOOTH_FRAMES = 3.0
@@ -47,7 +45,7 @@ class SynchronyTracker:
     """The backend `synchrony`; needs no loading. Settings: `TrackConfig.long_side_px`."""
 
     backend = "synchrony"
-    backend_version = "1"
+    backend_version = "2"
     weights_digest: str | None = None
 
     def __init__(self, config: TrackConfig) -> None:
@@ -74,7 +72,7 @@ class SynchronyTracker:
             times_s, sampled = _motion_times(clip)
             frames = clip.open_frames(self._long_side_px).frames(times_s)
             motion = measure_motion(frames)
-            yield TrackResult(clip, tuple(_match(clip, motion, find_regions(motion), sampled)))
+            yield _matched(clip, motion, find_regions(motion), sampled)
 
 
 def _motion_times(clip: Clip) -> tuple[tuple[float, ...], npt.NDArray[np.intp]]:
@@ -90,49 +88,23 @@ def _motion_times(clip: Clip) -> tuple[tuple[float, ...], npt.NDArray[np.intp]]:
     return times_s, before + parts * np.arange(len(own))
 
 
-def _match(
+def _matched(
     clip: Clip, motion: Motion, regions: list[Region], sampled: npt.NDArray[np.intp]
-) -> Iterator[Found]:
-    """Yield the targets' instances, each with the region that fits it best in sum."""
-    slots = [target for target in clip.targets for _ in range(min(target.count or 1, len(regions)))]
-    if not slots or not regions:
-        return
+) -> TrackResult:
+    """Return the targets' instances, each with the region that fits it best in sum."""
     heard = None if clip.envelope is None or clip.envelope.is_silent else clip.envelope
     follows = {
-        target.object_id: [synchrony(region, motion, target.sounding, heard) for region in regions]
+        target.object_id: np.array(
+            [synchrony(region, motion, target.sounding, heard) for region in regions]
+        )
         for target in clip.targets
         if target.sounding
     }
-    most = np.array([*follows.values(), [0.0] * len(regions)]).max(axis=0)
-    worth = _worth(slots, follows, most, must_follow=heard is not None)
-    for at, best in np.stack(linear_sum_assignment(-worth), axis=1).tolist():
-        target, region = slots[at], regions[best]
-        if worth[at, best] < 0:
-            continue
-        compared = heard is not None and bool(follows)
-        value = follows[target.object_id][best] if target.sounding else float(most[best])
-        trust = value if target.sounding else 0.5 * (1 - value)
-        found = _found(target, region, sampled, trust if compared else SOUNDLESS_SCORE)
-        if found is not None:
-            yield Found(*found, "detected", value if compared else None)
-
-
-def _worth(
-    slots: list[Target], follows: dict[str, list[float]], most: Floats, *, must_follow: bool
-) -> Floats:
-    """Return what each region (column) is worth to each wanted instance (row); below 0: nothing.
-
-    A sounder takes its region first; what is left goes to silent things, least in step first. The
-    liveliest come first where nothing else tells regions apart.
-    """
-    rows = []
-    for slot in slots:
-        if slot.sounding:
-            values = np.array(follows[slot.object_id])
-            rows.append(np.where(must_follow & (values < MIN_SYNCHRONY), -1.0, 1 + values))
-        else:
-            rows.append(0.5 * (1 - most))
-    return np.stack(rows) + np.linspace(0.01, 0.0, len(most))
+    lives = np.array([region.life for region in regions])
+    evidence = Evidence(follows, lives, is_heard=heard is not None)
+    picks, refused = assign(clip.targets, evidence)
+    found = [_found(pick, regions[pick.region], sampled, evidence) for pick in picks]
+    return TrackResult(clip, tuple(each for each in found if each is not None), refused)
 
 
 def synchrony(
@@ -142,16 +114,14 @@ def synchrony(
 
     Correlations over the object's sounding intervals and AROUND_S beside them, where other sound
     is muted: motion onsets with sound onsets, and motion with log loudness, plain and smoothed.
-    Without sound (None) only how well the motion keeps to the intervals.
+    Without sound (None) there is nothing to follow: 0.
     """
     around = [(start_s - AROUND_S, end_s + AROUND_S) for start_s, end_s in sounding]
     use = contains(around, motion.times_s)
     inside = contains(sounding, motion.times_s).astype(np.float64)
     moves = np.log1p(region.signal)
-    if use.sum() < 3:
+    if heard is None or use.sum() < 3:
         return 0.0
-    if heard is None:
-        return max(_correlation(_smooth(moves)[use], _smooth(inside)[use]), 0.0)
     onsets = inside * _at_frames(heard, heard.onsets, motion.times_s)
     quiet = np.log(np.quantile(heard.rms, 0.1) + 1e-3)
     loud = inside * (_at_frames(heard, np.log(heard.rms + 1e-3), motion.times_s) - quiet)
@@ -188,13 +158,24 @@ def _at_frames(heard: Envelope, values: Floats, times_s: Floats) -> Floats:
 
 
 def _found(
-    target: Target, region: Region, sampled: npt.NDArray[np.intp], trust: float
-) -> tuple[str, Floats, npt.NDArray[np.int8], Floats] | None:
-    """Return id, boxes, states and scores at the clip's times; None where it is never there."""
+    pick: Pick, region: Region, sampled: npt.NDArray[np.intp], evidence: Evidence
+) -> Found | None:
+    """Return the region as an instance at the clip's times; None where it is never there."""
     boxes = np.clip(region.boxes[sampled], 0.0, 1.0)
     there = ~np.isnan(boxes[:, 0])
     if not there.any():
         return None
-    states = np.where(there, VISIBLE, ABSENT).astype(np.int8)
+    target = pick.target
+    value = float(evidence.follows.get(target.object_id, evidence.most)[pick.region])
+    compared = evidence.is_heard and bool(evidence.follows)
+    trust = (value if target.sounding else 0.5 * (1 - value)) if compared else SOUNDLESS_SCORE
     sure = np.where(region.moving[sampled], trust, HELD_PART * trust)
-    return target.object_id, boxes, states, np.where(there, sure, np.nan)
+    return Found(
+        object_id=target.object_id,
+        boxes=boxes,
+        states=np.where(there, VISIBLE, ABSENT).astype(np.int8),
+        scores=np.where(there, sure, np.nan),
+        source="detected",
+        synchrony=value if compared else None,
+        flags=pick.flags,
+    )

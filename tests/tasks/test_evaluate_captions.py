@@ -54,7 +54,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, content: str, message: str) -> No
 
 
 def test_sample_sentences_are_the_captions_of_the_sample_world(tmp_path: Path) -> None:
-    """Without a video written, the texts are those of the manifest, and heads those of the truth."""
+    """With no video written, texts are those of the manifest and heads those of the truth."""
     truth = write_sample_video(tmp_path, 5, 1)
     before = len(sample_sentences(1, 5))
     sentences = sample_sentences(2, 5)[before:]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from earshot import __version__
-from earshot.cli import build, demo, evaluate, inside, project, release
+from earshot.cli import build, demo, evaluate, inside, project, release, server
 from earshot.errors import EarshotError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.add_typer(project.config_app, name="config")
 app.command()(project.formats)
 app.command()(project.doctor)
+app.command()(server.setup_server)
 
 
 def _version(value: bool) -> None:

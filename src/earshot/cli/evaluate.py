@@ -107,4 +107,6 @@ def _print(results: tuple[Evaluation, ...]) -> None:
 
 
 def _rate(rate: float | None) -> str:
-    return "·" if rate is None else f"{100 * rate:.1f}"
+    if rate is None:
+        return "·"
+    return "100" if rate == 1 else f"{100 * rate:.1f}"

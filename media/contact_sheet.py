@@ -7,15 +7,19 @@ itself, and never says by colour alone which object sounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from earshot.geometry.intervals import contains, normalise
 from earshot.geometry.spaces import NORM, BoxSpace, convert
-from earshot.geometry.tubes import VISIBLE, at
+from earshot.geometry.tubes import VISIBLE, at, native_step_s
+from earshot.media.audio import HOP_S, Envelope
 from earshot.media.frames import Frame
 from earshot.media.panel import (
     CELL_PX,
@@ -28,6 +32,7 @@ from earshot.media.panel import (
     Mark,
     Pairs,
     Panel,
+    Stretch,
     Timeline,
     draw_panel,
     fitted,
@@ -38,12 +43,20 @@ from earshot.schemas.base import to_pairs
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.object import Object
-from earshot.schemas.tube import Tube
+from earshot.schemas.tube import Tube, states_from_array
 from earshot.schemas.video import Video
 
-__all__ = ["Lane", "Mark", "Panel", "Timeline", "best_time_s", "contact_sheet", "panels_for"]
+__all__ = [
+    "Lane", "Mark", "Panel", "Stretch", "Timeline", "best_time_s", "contact_sheet", "loudness",
+    "panels_for", "stretches",
+]  # fmt: skip
 
 FrameAt: TypeAlias = Callable[[Video, float], Frame]
+EnvelopeOf: TypeAlias = Callable[[Video], Envelope | None]
+
+LOUDNESS_STEPS = 210
+# A tube of one sample is drawn this long.
+SHORTEST_S = 0.1
 
 # Okabe and Ito: told apart with every common colour blindness, and on grey by their lightness.
 PALETTE: tuple[RGB, ...] = (
@@ -59,7 +72,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 LEGEND = (
     "solid box: sounds in this moment",
     "dashed box: silent",
-    "bar below: when each object sounds",
+    "wave: the sound, black bars: events",
+    "thick bar: an object sounds",
+    "below it: seen (full), away (hollow), unknown (dots)",
+    "?: may be another",
     "triangle: the frame's time",
 )
 
@@ -99,6 +115,7 @@ def panels_for(
     event_objects: Iterable[EventObject],
     frame_at: FrameAt,
     events: Iterable[Event] = (),
+    envelope_of: EnvelopeOf | None = None,
 ) -> list[Panel]:
     """Return one panel for each video that has a tube, at its most telling moment.
 
@@ -111,7 +128,9 @@ def panels_for(
         objects: the tubes' objects, for names.
         event_objects: when the objects sound, over all events.
         frame_at: gives the frame, uint8 HxWx3, that a video shows at a time in seconds.
-        events: where given, their labels are the title; else it is the video's id.
+        events: where given, their labels are the title, and their segments are drawn; else the
+            title is the video's id.
+        envelope_of: gives a video's sound, or None where it has none; without it none is drawn.
 
     Raises:
         KeyError: if a tube's object is not among `objects`.
@@ -123,8 +142,9 @@ def panels_for(
     for video in videos:
         own = [tube for tube in tubes if tube.video_id == video.video_id]
         if own:
-            labels = [e.label for e in events if e.video_id == video.video_id and e.label]
-            panels.append(_panel(video, own, named, sounding, labels, frame_at))
+            happened = [event for event in events if event.video_id == video.video_id]
+            envelope = None if envelope_of is None else envelope_of(video)
+            panels.append(_panel(video, own, named, sounding, happened, envelope, frame_at))
     return panels
 
 
@@ -139,7 +159,7 @@ def best_time_s(tubes: Sequence[Tube], sounding: Sequence[Pairs]) -> float:
     times = np.unique([time_s for tube in tubes for time_s in tube.times_s])
     if not times.size:
         raise ValueError("no tube: expected at least one; leave out videos without tubes")
-    seen = np.array([at(*tube.arrays(), times)[1] == VISIBLE for tube in tubes])
+    seen = np.array([_is_seen(tube, times) for tube in tubes])
     heard = np.array([contains(pairs, times) for pairs in sounding])
     told = (seen & heard).sum(axis=0)
     score = ((told > 0) * 1000 + seen.sum(axis=0)) * 1000 + told
@@ -147,6 +167,12 @@ def best_time_s(tubes: Sequence[Tube], sounding: Sequence[Pairs]) -> float:
     runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
     longest = max(runs, key=len)
     return float(times[longest[len(longest) // 2]])
+
+
+def _is_seen(tube: Tube, times_s: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Say at which times (n,) a tube is visible; of two windows that touch the later one speaks."""
+    states = at(*tube.arrays(), times_s)[1]
+    return np.asarray((states == VISIBLE) & contains([tube.window.pair], times_s))
 
 
 def _sounding(event_objects: Iterable[EventObject]) -> dict[str, Pairs]:
@@ -161,7 +187,8 @@ def _panel(
     tubes: Sequence[Tube],
     named: dict[str, Object],
     sounding: dict[str, Pairs],
-    labels: Sequence[str],
+    events: Sequence[Event],
+    envelope: Envelope | None,
     frame_at: FrameAt,
 ) -> Panel:
     heard = [sounding.get(tube.object_id, ()) for tube in tubes]
@@ -170,22 +197,67 @@ def _panel(
     colours = {key: PALETTE[index % len(PALETTE)] for index, key in enumerate(keys)}
     marks = []
     for tube, pairs in zip(tubes, heard, strict=True):
-        boxes, states = at(*tube.arrays(), [time_s])
-        if states[0] == VISIBLE:
+        if _is_seen(tube, np.array([time_s]))[0]:
+            boxes, _ = at(*tube.arrays(), [time_s])
             space = BoxSpace(tube.box_space, video.width, video.height)
             x1, y1, x2, y2 = convert(boxes[0], space, NORM).tolist()
             name, colour = named[tube.object_id].name, colours[tube.object_id]
             sounds = bool(contains(pairs, time_s))
-            marks.append(Mark((x1, y1, x2, y2), name, colour, sounds))
-    lanes = tuple(Lane(colours[key], sounding.get(key, ())) for key in keys)
-    said = ", ".join(dict.fromkeys(labels))
+            label = f"{name} ?" if tube.flags else name
+            marks.append(Mark((x1, y1, x2, y2), label, colour, sounds))
+    lanes = tuple(
+        Lane(
+            colours[key], sounding.get(key, ()), stretches([t for t in tubes if t.object_id == key])
+        )
+        for key in keys
+    )
+    said = ", ".join(dict.fromkeys(event.label for event in events if event.label))
     return Panel(
         frame=frame_at(video, time_s),
         marks=tuple(marks),
         title=said or video.video_id,
         time_s=time_s,
-        timeline=Timeline(video.duration_s, lanes),
+        timeline=Timeline(
+            video.duration_s,
+            lanes,
+            loudness=() if envelope is None else loudness(envelope, video.duration_s),
+            events=tuple(to_pairs(event.segments) for event in events),
+        ),
     )
+
+
+def stretches(tubes: Sequence[Tube]) -> tuple[Stretch, ...]:
+    """Return the states of one object's tubes over their windows, sorted.
+
+    Where several tubes speak, one that is visible goes before one that is absent.
+    """
+    times = np.unique([time_s for tube in tubes for time_s in tube.times_s])
+    states = np.max([at(*tube.arrays(), times)[1] for tube in tubes], axis=0)
+    step_s = min(native_step_s(tube.times_s) for tube in tubes)
+    ends = np.append(times[1:], times[-1] + step_s)
+    # A hole in the sampling is no stretch of the state before it.
+    ends = np.minimum(ends, times + max(2 * step_s, SHORTEST_S))
+    found: list[Stretch] = []
+    for time_s, end_s, state in zip(
+        times.tolist(), ends.tolist(), states_from_array(states), strict=True
+    ):
+        last = found[-1] if found else None
+        if last is not None and last.state == state and last.end_s >= time_s - 1e-6:
+            found[-1] = replace(last, end_s=end_s)
+        else:
+            found.append(Stretch(time_s, end_s, state))
+    return tuple(found)
+
+
+def loudness(envelope: Envelope, duration_s: float) -> tuple[float, ...]:
+    """Return the loudest of each of LOUDNESS_STEPS over the duration, the loudest of all being 1.
+
+    Square roots of the envelope: what is soft beside one loud sound can still be seen.
+    """
+    edges = np.linspace(0.0, duration_s / HOP_S, LOUDNESS_STEPS + 1).astype(int)
+    loud = [envelope.rms[a : max(b, a + 1)].max(initial=0.0) for a, b in pairwise(edges.tolist())]
+    most = 0.0 if envelope.is_silent else max(loud)
+    return tuple((float(each) / most) ** 0.5 if most > 0 else 0.0 for each in loud)
 
 
 def _stack(rows: Sequence[Image.Image]) -> Image.Image:

@@ -29,6 +29,8 @@ _STRICT = {"hevc": {"err_detect": "crccheck+explode"}}
 
 # A playlist or a crafted header may point elsewhere: only the file itself is read.
 _OPTIONS = {"protocol_whitelist": "file"}
+# AVFMT_NOTIMESTAMPS (libavformat/avformat.h); PyAV's own name for it is no number.
+_NO_TIMESTAMPS = 0x0080
 _CLOCK = re.compile(r"([0-9]+):([0-9]+):([0-9.]+)")
 
 
@@ -66,16 +68,21 @@ def picture_stream(container: InputContainer) -> VideoStream:
     other.
 
     Raises:
-        MediaError: `no_video_stream`.
+        MediaError: `no_video_stream`, or `unreadable` where no stream could be made out.
     """
+    name, kinds = Path(container.name).name, {stream.type for stream in container.streams}
+    if not kinds & {"video", "audio", "subtitle"}:
+        raise MediaError(
+            "unreadable",
+            f"{name} begins like a video, but its header is cut off or damaged; fetch it again.",
+            ",".join(sorted(kinds)),
+        )
     cover = Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & cover]
     if not streams:
-        kinds = sorted({stream.type for stream in container.streams})
         raise MediaError(
             "no_video_stream",
-            f"{Path(container.name).name} has the streams {kinds}; expected a picture. "
-            "Replace the file.",
+            f"{name} has the streams {sorted(kinds)}; expected a picture. Replace the file.",
             ",".join(kinds),
         )
     stream = max(
@@ -105,6 +112,11 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
 def origin_s(container: InputContainer) -> float:
     """Return the container's start in seconds: time zero of picture and sound (CONTRACTS 4)."""
     return (container.start_time or 0) / av.time_base
+
+
+def can_seek(container: InputContainer) -> bool:
+    """Tell whether times lead anywhere: streams without a container have none."""
+    return not container.format.flags & _NO_TIMESTAMPS
 
 
 def claimed_end_s(container: InputContainer, picture: VideoStream) -> float | None:

@@ -96,6 +96,7 @@ class Picture:
     def __init__(self, width_px: int, height_px: int) -> None:
         self._size_px = width_px, height_px
         self._reformatter = VideoReformatter()
+        self._orientation: Orientation | None = None
         self._last: tuple[av.VideoFrame, Frame] | None = None
 
     def array(self, frame: av.VideoFrame) -> Frame:
@@ -105,7 +106,9 @@ class Picture:
         return self._last[1]
 
     def _convert(self, frame: av.VideoFrame) -> Frame:
-        orientation = orientation_of(frame)
+        # Once a stream: a frame whose side data was asked for refers to itself, and stays in memory
+        # until the garbage collector comes by.
+        orientation = self._orientation = self._orientation or orientation_of(frame)
         width, height = self._size_px
         if orientation.is_transposed:
             width, height = height, width

@@ -1,50 +1,105 @@
-"""Brings media to a local path and tells the sha256 of what lies there.
+"""Brings media to a local path and tells what lies there: its sha256, or its identity unopened.
 
 Takes a uri as a manifest writes it, gives a local file; other places than the local disk are
-copied into the cache, whole or not at all. Never opens the media.
+copied into a bounded cache, whole or not at all. Never opens the media.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import fsspec
-
 from earshot.errors import ItemError
+from earshot.media.cache import MediaCache, name_of, write_whole
+from earshot.media.remote import Patience, check_size, faults, look, shown
 
-_CHUNK = 1 << 20
+CACHE_BYTES = 50_000_000_000
 
 
-def local_path(uri: str, base: str | Path, cache: Path, max_bytes: int | None = None) -> Path:
+@dataclass(frozen=True)
+class Limits:
+    """How much is fetched and how long it is waited for.
+
+    Attributes:
+        cache_bytes: the cache gives up what was not used longest, beyond this; files that were
+            used in the last hour stay.
+        patience: limits of requests and their repetition.
+    """
+
+    cache_bytes: int = CACHE_BYTES
+    patience: Patience = field(default_factory=Patience)
+
+
+def local_path(
+    uri: str,
+    base: str | Path,
+    cache: Path,
+    max_bytes: int | None = None,
+    *,
+    sha256: str | None = None,
+    limits: Limits | None = None,
+) -> Path:
     """Return the local file that a uri of the manifest means, fetching it where it is remote.
+
+    A copy is fetched again when its place has another file now; where the place can't be asked, or
+    has it no more, the copy serves.
 
     Args:
         uri: an absolute or relative path, a file:// URL, or any fsspec URL.
         base: folder or URL that a relative path starts from.
         cache: folder for fetched files; each is there whole or not at all.
         max_bytes: larger files are refused before they are fetched or read.
+        sha256: what the content must be; a copy that differs is fetched once more.
+        limits: size of the cache, waiting and repetition.
 
     Raises:
-        ItemError: `not_found`, `forbidden`, `too_large`, `fetch_failed`, or `bad_entry` for a
-            uri of an unknown kind.
+        ItemError: `not_found`, `forbidden`, `timeout`, `checksum`, `too_large`, `fetch_failed`,
+            or `bad_entry` for a uri of an unknown kind.
     """
-    place = resolve(uri, base)
-    if "://" in place:
-        return _fetched(place, cache, max_bytes)
-    path = Path(place)
-    with _faults(place):
-        if path.is_dir():
-            raise FileNotFoundError(place)
-        _check_size(place, path.stat().st_size, max_bytes)
+    place, limits = resolve(uri, base), limits or Limits()
+    if "://" not in place:
+        path = _present(place, max_bytes)
+        _check_content(place, path, cache, sha256)
         return path
+    copies = MediaCache(cache / "media", limits.cache_bytes, limits.patience)
+    path = copies.fetch(place, max_bytes)
+    if sha256 is not None and content_sha256(path, cache) != sha256:
+        path = copies.fetch(place, max_bytes, anew=True)
+        _check_content(shown(place), path, cache, sha256)
+    return path
+
+
+def identity(
+    uri: str,
+    base: str | Path,
+    cache: Path,
+    max_bytes: int | None = None,
+    limits: Limits | None = None,
+) -> str:
+    """Return what changes when the content of a uri does; nothing is downloaded.
+
+    That is the sha256 of a local file, and a digest of what the place of a remote one says (its
+    content tag and size, else the time of its last change). Where the place can't be asked, it is
+    what the cached copy was known by. One try only: a plan asks for many videos.
+
+    Raises:
+        ItemError: as `local_path`.
+    """
+    place, limits = resolve(uri, base), limits or Limits()
+    if "://" not in place:
+        return content_sha256(_present(place, max_bytes), cache)
+    try:
+        remote = look(place, replace(limits.patience, attempts=1))
+    except ItemError:
+        known = MediaCache(cache / "media", limits.cache_bytes, limits.patience).identity(place)
+        if known is None:
+            raise
+        return known
+    check_size(shown(place), remote.size or 0, max_bytes)
+    return remote.identity
 
 
 def resolve(uri: str, base: str | Path) -> str:
@@ -65,9 +120,9 @@ def content_sha256(path: Path, cache: Path) -> str:
     Raises:
         ItemError: `not_found` or `forbidden`.
     """
-    with _faults(str(path)):
+    with faults(str(path)):
         before = path.stat()
-        known = cache / "digests" / f"{_name(str(path.absolute()))}.json"
+        known = cache / "digests" / f"{name_of(str(path.absolute()))}.json"
         stamp: dict[str, str | int] = {
             "path": str(path.absolute()),
             "size": before.st_size,
@@ -81,9 +136,28 @@ def content_sha256(path: Path, cache: Path) -> str:
         after = path.stat()
     # A file that changes while it is read must not be remembered under either state.
     if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
-        with _atomic(known) as out:
-            out.write(json.dumps({**stamp, "sha256": digest}).encode())
+        write_whole(known, json.dumps({**stamp, "sha256": digest}))
     return digest
+
+
+def _present(place: str, max_bytes: int | None) -> Path:
+    path = Path(place)
+    with faults(place):
+        if path.is_dir():
+            raise FileNotFoundError(place)
+        check_size(place, path.stat().st_size, max_bytes)
+    return path
+
+
+def _check_content(place: str, path: Path, cache: Path, sha256: str | None) -> None:
+    found = None if sha256 is None else content_sha256(path, cache)
+    if found != sha256:
+        raise ItemError(
+            "checksum",
+            f"{place} has sha256 {found}; expected {sha256}. Put the expected file there, or "
+            "build again from the probe on.",
+            found,
+        )
 
 
 def _remembered(known: Path, stamp: dict[str, str | int]) -> str | None:
@@ -95,74 +169,3 @@ def _remembered(known: Path, stamp: dict[str, str | int]) -> str | None:
         return None
     found = entry.get("sha256")
     return found if isinstance(found, str) else None
-
-
-def _fetched(url: str, cache: Path, max_bytes: int | None) -> Path:
-    target = cache / "media" / f"{_name(url)}{PurePosixPath(urlsplit(url).path).suffix}"
-    if target.exists():
-        _check_size(url, target.stat().st_size, max_bytes)
-        return target
-    with _faults(url):
-        filesystem, inner = fsspec.core.url_to_fs(url)
-        size = filesystem.info(inner).get("size")
-        _check_size(url, size or 0, max_bytes)
-        with filesystem.open(inner, "rb") as source, _atomic(target) as out:
-            done = 0
-            while chunk := source.read(_CHUNK):
-                done += len(chunk)
-                _check_size(url, done, max_bytes)
-                out.write(chunk)
-    return target
-
-
-def _check_size(place: str, size: int, max_bytes: int | None) -> None:
-    if max_bytes is not None and size > max_bytes:
-        raise ItemError(
-            "too_large",
-            f"{place} has {size} bytes; the limit is {max_bytes}. Raise probe.max_bytes or leave "
-            "the video out.",
-            str(size),
-        )
-
-
-@contextmanager
-def _faults(place: str) -> Iterator[None]:
-    """Turn what file systems raise into faults of the item."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise ItemError(
-            "not_found", f"{place} is not there; put it there or mend the uri.", place
-        ) from None
-    except PermissionError as error:
-        raise ItemError(
-            "forbidden", f"{place} may not be read ({error}); check the credentials.", place
-        ) from error
-    except (ValueError, ImportError) as error:
-        raise ItemError(
-            "bad_entry", f"{place} can't be fetched ({error}); mend the uri.", place
-        ) from error
-    except OSError as error:
-        raise ItemError(
-            "fetch_failed", f"{place} could not be read ({error}); try again.", place
-        ) from error
-
-
-@contextmanager
-def _atomic(target: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that becomes `target` when the block ends well, else goes away."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as out:
-        temporary = Path(out.name)
-        try:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        except BaseException:
-            temporary.unlink()
-            raise
-    temporary.replace(target)
-
-
-def _name(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from earshot.errors import MediaError
 from earshot.media.child import Worker
 from earshot.media.container import (
+    can_seek,
     check_end,
     claimed_end_s,
     frame_time_s,
@@ -91,6 +92,11 @@ def window_times(start_s: float, end_s: float, fps: float) -> tuple[float, ...]:
         )
     count = max(math.ceil((end_s - start_s) * fps - 1e-6), 1)
     return tuple(round(start_s + index / fps, 6) for index in range(count))
+
+
+def is_shown(begins_s: float, time_s: float) -> bool:
+    """Tell whether a frame that begins at `begins_s` is shown at a time (to a microsecond)."""
+    return round(begins_s - time_s, 6) <= SHOWN_TOLERANCE_S
 
 
 class PyavSource:
@@ -193,7 +199,7 @@ def read_frames(
         asked = iter(times_s)
         wanted_s = next(asked)
         for time_s, frame in _from(container, stream, wanted_s, path):
-            while shown is not None and time_s > wanted_s + SHOWN_TOLERANCE_S:
+            while shown is not None and not is_shown(time_s, wanted_s):
                 yield wanted_s, _own(picture, shown, path, shown_s)
                 following_s = next(asked, None)
                 if following_s is None:
@@ -226,7 +232,7 @@ def _from(
     try:
         # Demuxers seek by decoding time, so a key frame may be shown after the asked time.
         for early_s in (0.0, 2.0):
-            if time_s - early_s <= 0:
+            if time_s - early_s <= 0 or not can_seek(container):
                 break
             container.seek(int((time_s - early_s + start_s) * av.time_base), backward=True)
             frames = container.decode(stream)
@@ -235,11 +241,12 @@ def _from(
             first_s = None if first is None else frame_time_s(first, start_s)
             if first is not None and first_s is None:
                 break
-            if first is not None and first_s is not None and first_s <= time_s + SHOWN_TOLERANCE_S:
+            if first is not None and first_s is not None and is_shown(first_s, time_s):
                 yield first_s, first
                 yield from with_times(frames, stream, start_s)
                 return
-        container.seek(container.start_time or 0, backward=True, any_frame=False)
+        if can_seek(container):
+            container.seek(container.start_time or 0, backward=True)
         yield from with_times(container.decode(stream), stream, start_s)
     except av.FFmpegError as error:
         raise _fault(path, time_s, str(error)) from error

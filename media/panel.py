@@ -1,11 +1,11 @@
-"""Draws one panel of a contact sheet: a frame, the boxes in it, and when their objects sound.
+"""Draws one panel of a contact sheet: a frame, the boxes in it, the sound, and what happens when.
 
 Takes arrays, names and seconds; gives a Pillow image. Never reads or writes a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -14,10 +14,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from earshot.media.frames import Frame
+from earshot.schemas.tube import State
 
 RGB: TypeAlias = tuple[int, int, int]
 Pairs: TypeAlias = tuple[tuple[float, float], ...]
 Rect: TypeAlias = tuple[float, float, float, float]
+ToPixel: TypeAlias = Callable[[float], float]
 
 WHITE, _INK, GREY, _LINE, _BAR, _MAT = (
     (255, 255, 255),
@@ -30,6 +32,7 @@ WHITE, _INK, GREY, _LINE, _BAR, _MAT = (
 CELL_PX, _TALLEST = 420, 315
 _TITLE, _TEXT, SMALL_PX = 17, 14, 12
 TITLE_ROW_PX, _LANE, _LANE_GAP = 28, 8, 4
+_STATES, _WAVE, _EVENT = 5, 30, 5
 # Marks are drawn this much larger and scaled down: Pillow's arcs have stairs.
 _SMOOTH = 4
 
@@ -45,20 +48,43 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A stretch of a tube, in seconds, with its state."""
+
+    start_s: float
+    end_s: float
+    state: State
+
+
+@dataclass(frozen=True)
 class Lane:
-    """When one object sounds, in seconds; no interval where it is silent throughout."""
+    """When one object sounds, in seconds; no interval where it is silent throughout.
+
+    `states` say when it is seen, away, or not looked for; where they are not given, none is drawn.
+    """
 
     colour: RGB
     sounding: Pairs
+    states: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The bar under a frame: a lane for each object, and the stretch that a question names."""
+    """The bar under a frame.
+
+    Attributes:
+        duration_s: what its width stands for.
+        lanes: one for each object.
+        span: the stretch that a question names.
+        loudness: the sound in equal steps over the duration, in [0, 1]; empty: none is drawn.
+        events: the segments of each event, drawn below the sound.
+    """
 
     duration_s: float
     lanes: tuple[Lane, ...]
     span: tuple[float, float] | None = None
+    loudness: tuple[float, ...] = ()
+    events: tuple[Pairs, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,11 +266,20 @@ def timeline_height(timeline: Timeline | None) -> int:
     """Return the pixels that a timeline takes below its picture."""
     if timeline is None:
         return 0
-    return 12 + _lanes_height(timeline) + 6 + SMALL_PX + 4
+    return 12 + _sound_height(timeline) + _lanes_height(timeline) + 6 + SMALL_PX + 4
+
+
+def _sound_height(timeline: Timeline) -> int:
+    wave = _WAVE + 4 if timeline.loudness else 0
+    return wave + len(timeline.events) * (_EVENT + 2) + (4 if timeline.events else 0)
+
+
+def _lane_height(timeline: Timeline) -> int:
+    return _LANE + (_STATES + 1 if any(lane.states for lane in timeline.lanes) else 0)
 
 
 def _lanes_height(timeline: Timeline) -> int:
-    return max(len(timeline.lanes), 1) * (_LANE + _LANE_GAP) + _LANE_GAP
+    return max(len(timeline.lanes), 1) * (_lane_height(timeline) + _LANE_GAP) + _LANE_GAP
 
 
 def _draw_timeline(
@@ -254,24 +289,57 @@ def _draw_timeline(
         share = at_s / timeline.duration_s if timeline.duration_s > 0 else 0.0
         return min(max(share, 0.0), 1.0) * (CELL_PX - 1)
 
-    top += 12
+    above = top + 12
+    top = above + _sound_height(timeline)
     bottom = top + _lanes_height(timeline)
+    _draw_sound(draw, timeline, x, above)
     draw.rounded_rectangle((0, top, CELL_PX - 1, bottom), radius=4, fill=_BAR)
     for row, lane in enumerate(timeline.lanes):
-        above = top + _LANE_GAP + row * (_LANE + _LANE_GAP)
-        middle = above + _LANE / 2
-        draw.line((4, middle, CELL_PX - 5, middle), lane.colour, 1)
-        for start_s, end_s in lane.sounding:
-            place = (x(start_s), above, max(x(end_s), x(start_s) + 2), above + _LANE)
-            draw.rounded_rectangle(place, radius=3, fill=lane.colour)
+        _draw_lane(draw, lane, x, top + _LANE_GAP + row * (_lane_height(timeline) + _LANE_GAP))
     if timeline.span is not None:
         _draw_span(draw, x(timeline.span[0]), x(timeline.span[1]), (top, bottom))
     now = x(time_s)
-    draw.polygon([(now - 5, top - 8), (now + 5, top - 8), (now, top - 1)], fill=_INK)
-    draw.line((now, top - 2, now, bottom + 1), _INK, 2)
+    draw.polygon([(now - 5, above - 8), (now + 5, above - 8), (now, above - 1)], fill=_INK)
+    draw.line((now, above - 2, now, bottom + 1), _INK, 2)
     draw.text((0, bottom + 6), "0 s", GREY, font(SMALL_PX), anchor="lt")
     end = f"{timeline.duration_s:.1f} s"
     draw.text((CELL_PX, bottom + 6), end, GREY, font(SMALL_PX), anchor="rt")
+
+
+def _draw_sound(draw: ImageDraw.ImageDraw, timeline: Timeline, x: ToPixel, top: float) -> None:
+    """Draw the loudness as a wave about its middle, and the events' bars below it."""
+    if timeline.loudness:
+        middle, columns = top + _WAVE / 2, CELL_PX // 2
+        draw.line((0, middle, CELL_PX - 1, middle), _LINE, 1)
+        for column in range(columns):
+            heard = timeline.loudness[column * len(timeline.loudness) // columns]
+            half = min(max(heard, 0.0), 1.0) * (_WAVE / 2 - 1)
+            draw.line((2 * column, middle - half, 2 * column, middle + half), GREY, 1)
+        top += _WAVE + 4
+    for row, segments in enumerate(timeline.events):
+        above = top + row * (_EVENT + 2)
+        for start_s, end_s in segments:
+            right = max(x(end_s), x(start_s) + 2)
+            draw.rectangle((x(start_s), above, right, above + _EVENT - 1), fill=_INK)
+
+
+def _draw_lane(draw: ImageDraw.ImageDraw, lane: Lane, x: ToPixel, above: float) -> None:
+    """Draw when an object sounds and, below it, when it is seen."""
+    middle = above + _LANE / 2
+    draw.line((4, middle, CELL_PX - 5, middle), lane.colour, 1)
+    for start_s, end_s in lane.sounding:
+        place = (x(start_s), above, max(x(end_s), x(start_s) + 2), above + _LANE)
+        draw.rounded_rectangle(place, radius=3, fill=lane.colour)
+    top, bottom = above + _LANE + 2, above + _LANE + _STATES
+    for stretch in lane.states:
+        left, right = x(stretch.start_s), max(x(stretch.end_s) - 1, x(stretch.start_s) + 1)
+        if stretch.state == "visible":
+            draw.rectangle((left, top, right, bottom), fill=lane.colour)
+        elif stretch.state == "absent":
+            draw.rectangle((left, top, right, bottom), fill=WHITE, outline=lane.colour)
+        else:
+            for at in range(round(left), round(right) + 1, 5):
+                draw.rectangle((at, top + 1, at + 1, bottom - 1), fill=GREY)
 
 
 def _draw_span(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 WHITE = " \t\n"
 """The grammar's white space: carriage return and no-break space are not in it (CONTRACTS 6)."""
@@ -159,6 +160,8 @@ def _micros(match: re.Match[str]) -> tuple[int, ...]:
     return tuple(map(_micro, match.groups()))
 
 
+# Edges of three decimals are a thousand, and the answers of a rollout group repeat each other.
+@lru_cache(maxsize=4096)
 def _micro(number: str) -> int:
     """Turn `-12.345` into -12345000: the digits are shifted, no float is made."""
     whole, _, decimals = number.partition(".")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
@@ -21,7 +22,44 @@ def canonical_json(value: Any) -> bytes:
     Raises:
         rfc8785.CanonicalizationError: for NaN, infinity or a type that JSON does not have.
     """
-    return rfc8785.dumps(value)
+    try:
+        return _ENCODER.encode(_plain(value)).encode()
+    except (_Unusual, UnicodeEncodeError):
+        return rfc8785.dumps(value)
+
+
+# The library takes 2 us a number, and a tube has 500 of them: what the standard encoder writes in
+# the canonical form too is left to it, and only the unusual to the library.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+)
+_SAFE_INT = 2**53 - 1
+
+
+class _Unusual(Exception):  # noqa: N818 - no error: a turn of the way
+    """A value whose canonical form the standard encoder does not write."""
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that the standard encoder writes in canonical form."""
+    kind = type(value)
+    if kind is float:
+        # Between these bounds shortest decimals are written alike, but for the `.0` of whole ones.
+        if 1e-4 <= value < 1e15 or -1e15 < value <= -1e-4 or value == 0:
+            return int(value) if value.is_integer() else value
+        raise _Unusual
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        if -_SAFE_INT <= value <= _SAFE_INT:
+            return value
+        raise _Unusual
+    if kind is list or kind is tuple:
+        return [_plain(one) for one in value]
+    # Field names sort alike by characters and by UTF-16, the canonical order, if they are ASCII.
+    if kind is dict and all(type(name) is str and name.isascii() for name in value):
+        return {name: _plain(value[name]) for name in sorted(value)}
+    raise _Unusual
 
 
 def sha256_hex(data: bytes) -> str:

@@ -62,13 +62,33 @@ class ObjectsConfig(Section):
 class TrackConfig(Section):
     """Box tracking."""
 
-    backend: Literal["synchrony"] = Field(
+    backend: Literal["synchrony", "import"] = Field(
         "synchrony",
-        description="synchrony: regions whose motion follows the sound; weak, no weights",
+        description="synchrony: regions whose motion follows the sound; weak, no weights. "
+        "import: tracks that lie in files",
     )
     fps: float = Field(5, gt=0, description="native sampling of tubes; the 1 s grid is sampled")
     long_side_px: int = Field(192, ge=64, description="working size of the embedded tracker")
     margin_s: float = Field(1.0, ge=0, description="context before and after the event's window")
+    import_path: str | None = Field(
+        None,
+        description="import: a table of tubes or its folder; for mot and davis a path with "
+        "{video_id} in it, or a folder of VIDEO.txt files or VIDEO folders; relative to the input",
+    )
+    import_format: Literal["tubes", "mot", "davis"] = Field(
+        "tubes", description="import: our Parquet tubes, MOT text, or DAVIS mask images"
+    )
+    import_names: tuple[str, ...] = Field(
+        (),
+        description="import: which object a track of the file is, as TRACK=NAME; TRACK is its id, "
+        "or `class N` for a class of MOT text",
+    )
+
+    @model_validator(mode="after")
+    def _import_has_a_path(self) -> Self:
+        if self.backend == "import" and not self.import_path:
+            raise ValueError("track.backend is import: expected track.import_path, the files")
+        return self
 
 
 class InspectConfig(Section):
@@ -139,7 +159,15 @@ class RunConfig(Section):
     track_batch_size: int = Field(8, ge=1, description="videos a task run, tracking")
     shard_size: int = Field(500, ge=1, description="videos a flow run")
     limit_s: float = Field(
-        120, gt=0, description="wall limit for measuring one video or decoding one frame of it"
+        120,
+        gt=0,
+        description="wall limit for measuring one video, decoding one frame of it, or running an "
+        "isolated stage on it",
+    )
+    isolate: tuple[str, ...] = Field(
+        ("analyse",),
+        description="stages that run in a child process, so that a video on which they hang or "
+        "run out of memory is quarantined; decoding always does. Costs a second a build",
     )
     workers: int = Field(2, ge=1, description="batches at a time")
     failure_share: float = Field(
@@ -147,6 +175,13 @@ class RunConfig(Section):
     )
     failure_first: int = Field(
         10, ge=1, description="the build stops when its first so many videos all fail in a stage"
+    )
+    failure_batch: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="the build stops when more than this share of a batch of at least "
+        "`failure_first` videos fails: then it is hardly the videos' fault",
     )
     max_attempts: int = Field(3, ge=1, description="tries of a transient fault over all builds")
 

@@ -68,6 +68,7 @@ class Inspection(Record):
             req("seconds", pa.float64()),
             req("inspected_by", pa.string()),
             opt("carried_from", pa.string()),
+            req("shown_segments", INTERVALS),
             opt("raw", pa.string()),
         ]
     )
@@ -83,4 +84,20 @@ class Inspection(Record):
     seconds: float = Field(ge=0)
     inspected_by: InspectedBy
     carried_from: str | None = Field(None, description="the inspection that was carried over")
+    shown_segments: IntervalSet = Field(
+        (), description="the event's segments as the person saw them; empty: as they were left"
+    )
     raw: str | None = Field(None, description="the tool's own JSON, kept")
+
+    @property
+    def is_original_work(self) -> bool:
+        """Whether a person made this very row: nothing can compute it again."""
+        return self.inspected_by == "human" and self.carried_from is None
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it takes back all that people said of the event before.
+
+        That is a person's `unsure` about no tube at all, such as `--reopen` writes.
+        """
+        return self.inspected_by == "human" and self.verdict == "unsure" and not self.tubes

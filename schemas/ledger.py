@@ -132,6 +132,7 @@ REASONS: dict[str, Reason] = {
     "not_visible": _filtered("The object is never seen in the window.", "Nothing to do."),
     "not_detected": _filtered("The tracker found no such object.", "Lower the thresholds."),
     "audible_only": _filtered("The object is heard, not seen: nothing to box.", "Nothing to do."),
+    "bad_tracks": _fault("An imported file of tracks can't be read.", "Mend the file."),
     # inspection
     "inspector_rejected": _rejected("A person rejected it.", "See the inspection's reasons."),
     "ambiguous_identity": _rejected(
@@ -178,6 +179,14 @@ REASONS: dict[str, Reason] = {
     ),
     "dropped": Reason("filtered", "It was dropped from quarantine by hand.", "Nothing to do."),
 }
+
+
+def fits(status: Status, reason_code: str | None) -> bool:
+    """Whether a reason goes with a status; only `done` goes without one."""
+    if reason_code is None:
+        return status == "done"
+    reason = REASONS.get(reason_code)
+    return reason is not None and reason.status == status
 
 
 class LedgerRow(Record):

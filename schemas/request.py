@@ -25,6 +25,9 @@ class BuildRequest(Frozen):
     end: str | None = Field(None, description="last stage that may run")
     only: str | None = Field(None, description="this stage alone")
     force: tuple[str, ...] = Field((), description="stages that are computed again")
+    reopen: tuple[str, ...] = Field(
+        (), description="videos or events that people inspect again; their earlier verdicts end"
+    )
     items: tuple[str, ...] = Field((), description="these videos alone; empty: all")
     publish: bool = Field(True, description="publish a release at the end")
     run_id: str | None = Field(None, description="set by the command line; empty: a new one")

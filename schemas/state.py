@@ -32,11 +32,14 @@ class StageState(Record):
             req("status", pa.string()),
             opt("reason_code", pa.string()),
             req("n_items", pa.int32()),
+            req("item_counts", pa.string()),
             req("attempts", pa.int32()),
             req("seconds", pa.float64()),
             req("build_id", pa.string()),
             req("run_id", pa.string()),
             req("at", INSTANT),
+            req("views", pa.string()),
+            req("view_digests", pa.string()),
         ]
     )
 
@@ -51,8 +54,11 @@ class StageState(Record):
     status: Status
     reason_code: str | None
     n_items: int = Field(ge=0, description="items of the stage's kind that had to be accounted for")
+    item_counts: str = Field(description="what became of them: `done=3 filtered/over_limit=1`")
     attempts: int = Field(ge=1)
     seconds: float = Field(ge=0)
     build_id: str
     run_id: str
     at: Instant
+    views: str = Field(description="names of what later stages read of the rows: store.keys.View")
+    view_digests: str = Field(description="their digests, one after the other")

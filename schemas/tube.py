@@ -137,6 +137,30 @@ class RevisedTube(Tube):
     ACCUMULATES: ClassVar[bool] = True
 
 
+class ShownTube(Tube):
+    """A tube that a person's inspection names, as it was then: shown to them or left by them.
+
+    What a verdict rests on when tubes are computed again, whatever became of the tube table.
+    """
+
+    TABLE: ClassVar[str] = "shown_tubes"
+    # One tube has many contents over time, and each belongs to an inspection of its own.
+    KEY: ClassVar[tuple[str, ...]] = ("tube_id", "shown_digest")
+    ARROW: ClassVar[pa.Schema] = Tube.ARROW.append(req("shown_digest", pa.string()))
+    ACCUMULATES: ClassVar[bool] = True
+
+    shown_digest: str = Field(description="digest of the tube without this field")
+
+    @classmethod
+    def of(cls, tube: Tube) -> Self:
+        """Return the row that keeps a tube."""
+        return cls(**tube.model_dump(), shown_digest=tube.digest)
+
+    def tube(self) -> Tube:
+        """Return the tube that is kept."""
+        return Tube(**self.model_dump(exclude={"shown_digest"}))
+
+
 def boxes_from_array(boxes: npt.NDArray[np.float64]) -> tuple[Box | None, ...]:
     """Turn (n, 4) boxes with NaN rows into records, NaN rows to null."""
     return tuple(

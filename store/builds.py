@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from earshot.errors import InputError
 from earshot.schemas.arrow import from_table, to_table
@@ -23,7 +26,9 @@ from earshot.schemas.config import Config
 from earshot.schemas.manifest import ManifestEntry
 from earshot.store.manifests import Fault, Manifest
 from earshot.store.stage import Stage
-from earshot.store.workspace import Workspace, write_atomic
+from earshot.store.workspace import Workspace, disk_fault, write_atomic
+
+_STARTING_S = 3600.0
 
 
 def make_build(
@@ -42,7 +47,10 @@ def make_build(
         "stages": versions,
         "config": config.model_dump(mode="json"),
     }
-    latest = latest_build(workspace)
+    try:
+        latest = latest_build(workspace)
+    except InputError:  # of another earshot: it computes with other things
+        latest = None
     if latest is not None and latest.model_dump(mode="json", include=set(content)) == content:
         return latest
     number = 1 + max((int(path.name.split("-")[0]) for path in _files(workspace)), default=0)
@@ -67,9 +75,51 @@ def keep_build(workspace: Workspace, build: Build, manifest: Manifest) -> None:
 
 
 def latest_build(workspace: Workspace) -> Build | None:
-    """Return the build with the highest number, or None where there is none."""
+    """Return the build with the highest number, or None where there is none.
+
+    Raises:
+        InputError: as `read_build`.
+    """
     files = _files(workspace)
-    return Build.model_validate_json(files[-1].read_bytes()) if files else None
+    return read_build(files[-1]) if files else None
+
+
+def build_ids(workspace: Workspace) -> list[str]:
+    """Return the ids of all builds, the latest last."""
+    return [file.stem for file in _files(workspace)]
+
+
+def read_build(file: Path) -> Build:
+    """Return the build that a file holds.
+
+    Raises:
+        InputError: if it is of another earshot, or damaged.
+    """
+    try:
+        return Build.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(
+            f"{file} is no build of this earshot ({'.'.join(map(str, first['loc']))}: "
+            f"{first['msg']}): build again with --input to make a new one"
+        ) from error
+
+
+def drop_build(workspace: Workspace, build_id: str) -> None:
+    """Remove a build's record, and its input where no other build has the same.
+
+    Raises:
+        WorkspaceError: if the folder can't be written.
+    """
+    try:
+        (workspace.builds / f"{build_id}.json").unlink(missing_ok=True)
+        used = {json.loads(file.read_bytes()).get("input_digest") for file in _files(workspace)}
+        for file in workspace.inputs.glob("[!.]*"):
+            # A build that starts just now writes its input before its record.
+            if file.stem not in used and time.time() - file.stat().st_mtime > _STARTING_S:
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_fault(workspace.builds, error) from error
 
 
 def load_build(workspace: Workspace, build_id: str | None = None) -> Build:
@@ -90,15 +140,24 @@ def load_build(workspace: Workspace, build_id: str | None = None) -> Build:
     if not path.exists():
         known = ", ".join(file.stem for file in _files(workspace)) or "none"
         raise InputError(f"no build {build_id!r} in {workspace.root}: expected one of {known}")
-    return Build.model_validate_json(path.read_bytes())
+    return read_build(path)
 
 
 def load_input(workspace: Workspace, build: Build) -> Manifest:
-    """Return the manifest's rows as the build saw them."""
+    """Return the manifest's rows as the build saw them.
+
+    Raises:
+        InputError: if they are not there.
+    """
     stem = workspace.inputs / build.input_digest
-    table = pq.read_table(stem.with_suffix(".parquet"))
+    try:
+        table = pq.read_table(stem.with_suffix(".parquet"))
+        faults = json.loads(stem.with_suffix(".json").read_text())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"build {build.build_id} has lost its input {stem}: build again with --input"
+        ) from error
     entries = {entry.video_id: entry for entry in from_table(ManifestEntry, table)}
-    faults = json.loads(stem.with_suffix(".json").read_text())
     return Manifest(
         build.input_uri, build.input_base, entries, tuple(Fault(**fault) for fault in faults)
     )
@@ -114,5 +173,5 @@ def _keep_input(workspace: Workspace, manifest: Manifest) -> None:
     write_atomic(stem.with_suffix(".json"), json.dumps(faults, indent=1).encode())
 
 
-def _files(workspace: Workspace) -> list[Any]:
+def _files(workspace: Workspace) -> list[Path]:
     return sorted(workspace.builds.glob("[0-9]*.json")) if workspace.builds.exists() else []

@@ -11,11 +11,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow.compute as pc
-
 from earshot.errors import ReconcileError
 from earshot.schemas.ledger import STATUSES, ItemKind
-from earshot.store.snapshot import Found, Snapshot
+from earshot.store.item_counts import read_counts
+from earshot.store.snapshot import Snapshot
+from earshot.store.states import Found
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def count_stages(snapshot: Snapshot) -> list[StageCount]:
     counts: list[StageCount] = []
     for name, stage in snapshot.stages.items():
         reached = snapshot.reach(name)
-        found = [f for video_id in reached if (f := snapshot.latest(name, video_id))]
+        found = [one for one in snapshot.look(name, reached) if one]
         counts.append(_videos(snapshot, name, reached, found))
         if stage.item_kind is not None:
-            counts.append(_items(snapshot, name, stage.item_kind, found))
+            counts.append(_items(name, stage.item_kind, found))
     return counts
 
 
@@ -96,11 +96,14 @@ def _videos(snapshot: Snapshot, stage: str, reached: list[str], found: list[Foun
     )
 
 
-def _items(snapshot: Snapshot, stage: str, kind: ItemKind, found: list[Found]) -> StageCount:
-    table = snapshot.ledger(stage, [one.state.video_id for one in found])
-    table = table.filter(pc.equal(table.column("item_kind"), kind))
-    statuses = Counter(table.column("status").to_pylist())
-    reasons = Counter(code for code in table.column("reason_code").to_pylist() if code)
+def _items(stage: str, kind: ItemKind, found: list[Found]) -> StageCount:
+    statuses: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for counted, times in Counter(one.state.item_counts for one in found).items():
+        for status, reason, number in read_counts(counted):
+            statuses[status] += number * times
+            if reason is not None:
+                reasons[reason] += number * times
     return StageCount(
         stage,
         kind,

@@ -9,14 +9,17 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from earshot.errors import InputError
 from earshot.schemas.config import RunConfig
-from earshot.schemas.state import StageState
-from earshot.store.snapshot import Found, Key, Snapshot
+from earshot.store.keys import Key
+from earshot.store.snapshot import Snapshot
 from earshot.store.stage import Estimate, Stage
+from earshot.store.states import Found, State
+
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Selection:
         start, end: first and last stage that may run; None: from or to the end.
         only: this stage alone.
         force: stages whose fresh results are computed again.
+        again: (stage, video) pairs whose fresh results are computed again.
         videos: these videos alone; None: all.
         run_id: forced results that carry it are not computed again (a run that goes on).
     """
@@ -35,6 +39,7 @@ class Selection:
     end: str | None = None
     only: str | None = None
     force: frozenset[str] = frozenset()
+    again: frozenset[tuple[str, str]] = frozenset()
     videos: frozenset[str] | None = None
     run_id: str = ""
 
@@ -52,6 +57,12 @@ class Selection:
         order = list(stages)
         if self.start and self.end and order.index(self.start) > order.index(self.end):
             raise InputError(f"--from {self.start} comes after --to {self.end}: swap them")
+        idle = sorted(self.force - set(self.stages(order)))
+        if idle:
+            raise InputError(
+                f"--force {idle[0]} is not among the stages that may run "
+                f"({', '.join(self.stages(order))}): widen --only, --from or --to, or leave it out"
+            )
         unknown = sorted((self.videos or frozenset()) - set(known_videos))
         if unknown:
             raise InputError(
@@ -81,6 +92,9 @@ class StagePlan:
         again: forced, waiting, transient faults with tries left, or `quarantine retry`.
         quarantined: stopped by a fault, and left so.
         behind: videos that may come on top once the stages before have run (an upper bound).
+        blocked: {stage: videos} that need an earlier stage which the selection leaves out; nothing
+            is done for them.
+        why: {video: reason} of those that are stale.
         cost: estimate for stale, missing and again.
     """
 
@@ -92,6 +106,8 @@ class StagePlan:
     quarantined: int
     behind: int
     todo: tuple[str, ...]
+    blocked: dict[str, int] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
     cost: Estimate = field(default_factory=Estimate)
     task_runs: int = 0
 
@@ -105,7 +121,9 @@ class StagePlan:
             "again": self.again,
             "quarantined": self.quarantined,
             "behind": self.behind,
+            "blocked": self.blocked,
             "todo": list(self.todo),
+            "why": self.why,
             "task_runs": self.task_runs,
             "cost": vars(self.cost),
         }
@@ -115,13 +133,34 @@ def plan(
     snapshot: Snapshot, selection: Selection, stages: Sequence[str] | None = None
 ) -> list[StagePlan]:
     """Return what each of some stages (default: the selected ones) has to do, in order."""
+    chosen = selection.stages(snapshot.stages) if stages is None else stages
+    videos = sorted(selection.videos or snapshot.entries)
     plans: list[StagePlan] = []
     behind: set[str] = set()
-    for name in selection.stages(snapshot.stages) if stages is None else stages:
-        one = _plan_stage(snapshot, snapshot.stages[name], selection, behind)
-        plans.append(one)
-        behind |= set(one.todo)
+    blocked: dict[str, int] = {}
+    for name, stage in snapshot.stages.items():
+        if name in chosen:
+            one = _plan_stage(snapshot, stage, selection, behind)
+            plans.append(replace(one, blocked=dict(blocked)))
+            behind |= set(one.todo)
+        else:
+            reached = snapshot.reach(name, videos)
+            founds = snapshot.look(name, reached)
+            waiting = sum(found is None or snapshot.is_again(found) for found in founds)
+            blocked |= {name: waiting} if waiting else {}
     return plans
+
+
+def notes(plans: Sequence[StagePlan]) -> list[str]:
+    """Return what a selection leaves undone, for people."""
+    lines = []
+    for one in plans:
+        for stage, number in one.blocked.items():
+            lines.append(
+                f"{one.stage}: {number} video{'s' if number > 1 else ''} need {stage} first, which "
+                "is not selected; nothing is done for them"
+            )
+    return lines
 
 
 def todo(snapshot: Snapshot, stage: str, selection: Selection) -> list[str]:
@@ -150,56 +189,54 @@ def _plan_stage(
     *,
     cost: bool = True,
 ) -> StagePlan:
-    chosen = sorted(selection.videos or snapshot.entries)
-    reached = snapshot.reach(stage.name, chosen)
-    keys = snapshot.keys(stage.name, reached)
-    kinds: dict[str, str] = {
-        video_id: _kind(snapshot, stage.name, video_id, keys[video_id], selection)
-        for video_id in reached
+    reached = snapshot.reach(stage.name, selection.videos or snapshot.entries)
+    founds = snapshot.look(stage.name, reached)
+    kinds = {
+        video_id: _kind(snapshot, stage.name, found, selection)
+        for video_id, found in zip(reached, founds, strict=True)
     }
+    known = snapshot.states[stage.name].by_video
+    changed = [v for v, kind in kinds.items() if kind == "missing" and v in known]
+    keys = snapshot.keys(stage.name, changed) if changed else {}
+    why = {video_id: _why(known[video_id], key) for video_id, key in keys.items()}
     counts = Counter(kinds.values())
     work = tuple(v for v in reached if kinds[v] not in ("fresh", "quarantined"))
     return StagePlan(
         stage.name,
         fresh=counts["fresh"],
-        stale={
-            kind.removeprefix("stale:"): n
-            for kind, n in sorted(counts.items())
-            if kind.startswith("stale:")
-        },
-        missing=counts["missing"],
+        stale=dict(sorted(Counter(why.values()).items())),
+        missing=counts["missing"] - len(why),
         again=counts["again"],
         quarantined=counts["quarantined"],
         behind=len(behind - set(work)),
         todo=work,
+        why=why,
         cost=_cost(snapshot, stage, work) if cost and work else Estimate(),
         task_runs=len(batches(snapshot.build.config.run, stage, list(work))),
     )
 
 
-def _kind(snapshot: Snapshot, stage: str, video_id: str, key: Key, selection: Selection) -> str:
-    found = snapshot.latest(stage, video_id)
+def _kind(snapshot: Snapshot, stage: str, found: Found | None, selection: Selection) -> str:
     if found is None:
-        known = snapshot.found(stage).get(video_id)
-        return f"stale:{_why(known, key)}" if known else "missing"
+        return "missing"
     if stage in selection.force and found.state.run_id != selection.run_id:
         return "again"
     # What waits is asked again in every run, but once.
     if found.state.status == "waiting" and found.state.run_id != selection.run_id:
         return "again"
-    if snapshot.current(stage, video_id) is None:
+    if snapshot.is_again(found):
         return "again" if found.state.run_id != selection.run_id else "quarantined"
     return "quarantined" if snapshot.status(found) == "quarantined" else "fresh"
 
 
-def _why(known: dict[str, Found], key: Key) -> str:
+def _why(known: Sequence[Found], key: Key) -> str:
     """Name the parts of the key that differ from the nearest earlier one."""
-    changes = [_differences(found.state, key) for found in known.values()]
+    changes = [_differences(found.state, key) for found in known]
     fewest = min(len(names) for names in changes)
     return "+".join(next(names for names in changes if len(names) == fewest))
 
 
-def _differences(state: StageState, key: Key) -> list[str]:
+def _differences(state: State, key: Key) -> list[str]:
     parts = {
         "code": state.stage_version != key.stage_version,
         "config": state.config_digest != key.config_digest,
@@ -211,5 +248,10 @@ def _differences(state: StageState, key: Key) -> list[str]:
 
 
 def _cost(snapshot: Snapshot, stage: Stage[Any], videos: tuple[str, ...]) -> Estimate:
-    given = snapshot.inputs(stage, videos)
-    return stage.estimate([given[video_id] for video_id in videos])
+    if type(stage).estimate is Stage.estimate:  # costs nothing: no need to read the inputs
+        return Estimate()
+    cost = Estimate()
+    for at in range(0, len(videos), _AT_ONCE):
+        given = snapshot.inputs(stage, videos[at : at + _AT_ONCE])
+        cost += stage.estimate(list(given.values()))
+    return cost

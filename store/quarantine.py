@@ -1,7 +1,7 @@
 """What users decide about quarantined videos: try again, or drop.
 
-A decision is a small immutable file about exactly one state (stage, video, part): once the video
-was computed again it speaks of nothing any more.
+A decision is a small immutable file about exactly one state (stage, video, key, attempt): once the
+video was computed again it speaks of nothing any more. Compaction leaves it valid.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ class Decision:
     action: Action
     stage: str
     video_id: str
-    part_id: str
+    key: str
+    attempt: int
 
 
 def decide(workspace: Workspace, decision: Decision) -> None:
     """Write a decision; the next build follows it."""
     # The name sorts by nothing on purpose: a later decision on one state overwrites the earlier.
-    name = f"{decision.stage}-{decision.video_id}-{decision.part_id}.json"
+    name = f"{decision.stage}-{decision.video_id}-{decision.key[:16]}-{decision.attempt}.json"
     write_atomic(workspace.quarantine / "decisions" / name, json.dumps(asdict(decision)).encode())
 
 
-def read_decisions(workspace: Workspace) -> dict[tuple[str, str, str], Decision]:
-    """Return all decisions by (stage, video_id, part_id)."""
+def read_decisions(workspace: Workspace) -> dict[tuple[str, str, str, int], Decision]:
+    """Return all decisions by (stage, video_id, key, attempt)."""
     folder = workspace.quarantine / "decisions"
     decisions = {}
-    for path in sorted(folder.glob("*.json")) if folder.exists() else ():
+    for path in sorted(folder.glob("[!.]*.json")) if folder.exists() else ():
         decision = Decision(**json.loads(path.read_text()))
-        decisions[decision.stage, decision.video_id, decision.part_id] = decision
+        at = (decision.stage, decision.video_id, decision.key, decision.attempt)
+        decisions[at] = decision
     return decisions
 
 

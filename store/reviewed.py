@@ -18,11 +18,12 @@ from earshot.errors import ItemError
 from earshot.geometry.grid import question_grid
 from earshot.geometry.intervals import intersect
 from earshot.geometry.tubes import agree, at
-from earshot.schemas.base import Interval, to_intervals, to_pairs
+from earshot.schemas.base import Interval, digest_of, to_intervals, to_pairs
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
+from earshot.schemas.ids import inspection_id
 from earshot.schemas.inspection import InspectedBy, InspectedTube, Inspection, Verdict
-from earshot.schemas.tube import RevisedTube, Tube
+from earshot.schemas.tube import ShownTube, Tube
 
 SAME_TIME_S = 0.1
 """Segments that differ by no more are the same to a person (CONTRACTS 2)."""
@@ -66,16 +67,17 @@ def reviewed(
     events: Sequence[Event],
     parts: Sequence[EventObject],
     tubes: Sequence[Tube],
-    revised: Sequence[RevisedTube],
+    revised: Sequence[Tube],
     inspections: Sequence[Inspection],
     earlier: Sequence[Tube] = (),
 ) -> Reviewed:
     """Return what stands of a video.
 
     For each event the latest inspection that applies decides; one by a person goes before all
-    automatic ones, whatever the time. An inspection applies if the event's tubes are exactly those
-    that it was shown (by digest), or if it carries over to them. Where the inspections of several
-    events judge one tube, the highest ranking of them decides.
+    automatic ones, whatever the time. One that takes back what people said (`--reopen`) leaves the
+    rules alone to decide, until a person looks again. An inspection applies if the event's tubes
+    are exactly those that it was shown (by digest), or if it carries over to them. Where the
+    inspections of several events judge one tube, the highest ranking of them decides.
 
     Args:
         events: the video's events as computed or given.
@@ -133,8 +135,8 @@ def carries_over(
         event_now: the event as computed now.
         tubes_now: its tubes as computed now.
         tubes_then: the tubes that the inspection knows: as shown and, where given, as revised.
-        event_then: the event as it was shown; without it, the segments as the person left them are
-            what `event_now` is compared with.
+        event_then: the event as it was shown; without it, `shown_segments` of the inspection or
+            else the segments as the person left them are what `event_now` is compared with.
     """
     return _carried(inspection, event_now, tubes_now, tubes_then, event_then) is not None
 
@@ -147,7 +149,9 @@ def _carried(
     event_then: Event | None = None,
 ) -> Inspection | None:
     """Return the inspection with the ids and digests of the tubes as they are now, or None."""
-    before = inspection.segments if event_then is None else event_then.segments
+    before = inspection.shown_segments or inspection.segments
+    if event_then is not None:
+        before = event_then.segments
     if not _same_times(before, event_now.segments):
         return None
     by_digest = {tube.digest: tube for tube in tubes_then}
@@ -201,14 +205,72 @@ def _latest(
     event: Event, shown: Sequence[Tube], inspections: Sequence[Inspection], earlier: Sequence[Tube]
 ) -> Inspection | None:
     """Return the highest ranking inspection that applies, with its tubes as they are now."""
-    about = [each for each in inspections if each.event_id == event.event_id]
-    for inspection in sorted(about, key=_rank, reverse=True):
-        digests = {tube.before_digest for tube in inspection.tubes} - {None}
-        if digests == {tube.digest for tube in shown}:
+    for inspection in _in_force(event, inspections):
+        if _is_about(inspection, event, shown):
             return inspection
         if earlier and (carried := _carried(inspection, event, shown, earlier)):
             return carried
     return None
+
+
+def people_verdict(
+    event: Event, shown: Sequence[Tube], inspections: Sequence[Inspection], known: Sequence[Tube]
+) -> Inspection | None:
+    """Return what people say of an event as it is now: found as it is, or carried over.
+
+    A carried one is a new row: with an id of its own, `carried_from`, and the ids and digests of
+    the tubes as they are now. Only what a person really saw is carried, so many small changes never
+    add up to a large one.
+
+    Args:
+        event: the event as computed now.
+        shown: its tubes as computed now.
+        inspections: all that were ever made.
+        known: the tubes that inspections name, as they were then.
+    """
+    digests = {tube.digest for tube in shown}
+    for inspection in _in_force(event, inspections):
+        if inspection.inspected_by != "human":
+            continue
+        if _is_about(inspection, event, shown):
+            return inspection
+        carried = None
+        if inspection.is_original_work:
+            carried = _carried(inspection, event, shown, known)
+        if carried is not None:
+            source = inspection.inspection_id
+            id_now = inspection_id(event.event_id, "carried", source, digest_of(sorted(digests)))
+            changes = {"inspection_id": id_now, "carried_from": source, "seconds": 0.0}
+            return carried.model_copy(update=changes)
+    return None
+
+
+def tubes_named(inspection: Inspection, known: Mapping[str, Tube]) -> tuple[ShownTube, ...]:
+    """Return the rows that keep the tubes which an inspection names, among `known` by digest.
+
+    Whoever stores a person's inspection stores these beside it, so that the verdict can be carried
+    over whatever becomes of the tubes.
+    """
+    digests = {d for tube in inspection.tubes for d in (tube.before_digest, tube.after_digest) if d}
+    return tuple(ShownTube.of(known[digest]) for digest in sorted(digests & known.keys()))
+
+
+def _is_about(inspection: Inspection, event: Event, shown: Sequence[Tube]) -> bool:
+    """Tell whether an inspection was made of the event's tubes and times as they are now."""
+    digests = {tube.before_digest for tube in inspection.tubes} - {None}
+    if digests != {tube.digest for tube in shown}:
+        return False
+    before = inspection.shown_segments
+    return not before or _same_times(before, event.segments)
+
+
+def _in_force(event: Event, inspections: Sequence[Inspection]) -> list[Inspection]:
+    """Return an event's inspections, highest rank first, without what people have taken back."""
+    about = [each for each in inspections if each.event_id == event.event_id]
+    taken_back = max((each.at for each in about if each.takes_back), default=None)
+    if taken_back is not None:
+        about = [e for e in about if e.inspected_by != "human" or e.at > taken_back]
+    return sorted(about, key=_rank, reverse=True)
 
 
 def _rank(inspection: Inspection) -> Rank:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from earshot.store.workspace import Workspace
+from earshot.store.workspace import Workspace, disk_fault
 
 Listener = Callable[[str, dict[str, Any]], None]
 _LISTENERS: dict[str, list[Listener]] = {}
@@ -36,7 +36,11 @@ class RunLog:
         self._lock = threading.Lock()
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one line and tell the listeners."""
+        """Append one line and tell the listeners.
+
+        Raises:
+            WorkspaceError: when the disk is full, read-only or forbidden.
+        """
         line = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
@@ -44,9 +48,12 @@ class RunLog:
         }
         with self._lock:
             self._tell(event, fields)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            except OSError as error:
+                raise disk_fault(self.path, error) from error
 
     def tell(self, event: str, **fields: Any) -> None:
         """Tell the listeners alone: nothing that a log has to hold."""

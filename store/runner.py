@@ -6,9 +6,10 @@ and the other videos of the batch go on. Faults of the disk are raised, never qu
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,17 +19,27 @@ from earshot.errors import EarshotError, ItemError, WorkspaceError
 from earshot.schemas.base import Record
 from earshot.schemas.ids import video_of
 from earshot.schemas.inspection import Inspection
-from earshot.schemas.ledger import REASONS, LedgerRow, Status
+from earshot.schemas.ledger import REASONS, LedgerRow, Status, fits
 from earshot.schemas.state import StageState
+from earshot.store.item_counts import count_items
+from earshot.store.keys import Key, hand_on
 from earshot.store.parts import write_part
 from earshot.store.quarantine import keep_traceback
 from earshot.store.runlog import RunLog
-from earshot.store.snapshot import Key, Snapshot
+from earshot.store.snapshot import Snapshot
 from earshot.store.stage import Done, Item, Outcome, Quarantined, Stage, StageInput
 from earshot.store.workspace import disk_fault, is_disk_fault
 
 # A killed build loses at most this much of finished work; more parts cost the readers time.
 COMMIT_EVERY_S = 5.0
+
+RunStage = Callable[[Stage[Any], Sequence[StageInput]], Iterator[Outcome]]
+"""How a stage's `run` is called: here, or in a child that can be killed."""
+
+
+def run_here(stage: Stage[Any], batch: Sequence[StageInput]) -> Iterator[Outcome]:
+    """Call a stage's `run` in this process."""
+    return stage.run(batch)
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,12 @@ class _Pending:
 
 
 def run_batch(
-    snapshot: Snapshot, stage: Stage[Any], videos: Sequence[str], run_id: str, log: RunLog
+    snapshot: Snapshot,
+    stage: Stage[Any],
+    videos: Sequence[str],
+    run_id: str,
+    log: RunLog,
+    run_stage: RunStage = run_here,
 ) -> Receipt:
     """Run a stage on videos whose input is there, and commit.
 
@@ -61,19 +77,21 @@ def run_batch(
         videos: ids; each gets exactly one outcome.
         run_id: written into the states.
         log: told of every video and commit.
+        run_stage: how the stage is called.
 
     Raises:
         WorkspaceError: when the disk fails; what was committed before stays.
     """
     started = time.monotonic()
     keys = snapshot.keys(stage.name, videos)
+    snapshot.look(stage.name, videos)  # at once, as attempts are asked for one by one
     givens = snapshot.inputs(stage, [video_id for video_id in videos if video_id in keys])
     counts: dict[Status, int] = {}
     pending = _Pending()
     last_commit = time.monotonic()
-    for outcome, seconds in _timed(_outcomes(stage, list(givens.values()))):
+    for outcome, seconds in _timed(_outcomes(snapshot, stage, run_stage, list(givens.values()))):
         given = givens[outcome.video_id]
-        checked, item_ids = _checked(stage, given, outcome)
+        checked, item_ids = _checked(snapshot, stage, given, outcome)
         attempts = _attempts(snapshot, stage.name, outcome.video_id)
         _collect(pending, snapshot, stage, checked, item_ids, keys, attempts, seconds, run_id)
         counts[checked.status] = counts.get(checked.status, 0) + 1
@@ -85,36 +103,53 @@ def run_batch(
     return Receipt(stage.name, counts, time.monotonic() - started)
 
 
-def _outcomes(stage: Stage[Any], batch: Sequence[StageInput]) -> Iterator[Outcome]:
+def _outcomes(
+    snapshot: Snapshot, stage: Stage[Any], run_stage: RunStage, batch: Sequence[StageInput]
+) -> Iterator[Outcome]:
     """One outcome for each input, whatever the stage does."""
     left = {given.video_id: given for given in batch}
+    strange: list[str] = []
     try:
-        for outcome in stage.run(batch):
+        for outcome in run_stage(stage, batch):
             if left.pop(outcome.video_id, None) is not None:
                 yield outcome
-    except Exception as error:  # noqa: BLE001 - what a stage may raise is unknown by nature
+            else:
+                strange.append(outcome.video_id)
+    except Exception as error:  # what a stage may raise is unknown by nature
         if len(left) == 1:
             (video_id,) = left
             left.clear()
-            yield _fault(video_id, error)
+            yield _fault(snapshot, video_id, error)
+        elif (found := fatal(error, snapshot.workspace.root)) is not None:
+            raise found from error
     if len(left) == len(batch) == 1:
         (video_id,) = left
+        instead = f", but one for {strange[:3]}" if strange else ""
         yield Quarantined(
             video_id,
             reason_code="wrong_results",
-            message=f"stage {stage.name} gave no result for this video; expected exactly one",
+            message=f"stage {stage.name} gave no result for this video; expected exactly one"
+            f"{instead}",
         )
         return
     # Alone, each of the rest shows whether it is at fault itself.
     for given in left.values():
-        yield from _outcomes(stage, [given])
+        yield from _outcomes(snapshot, stage, run_stage, [given])
 
 
-def _fault(video_id: str, error: Exception) -> Quarantined:
+def fatal(error: Exception, root: Path) -> WorkspaceError | None:
+    """Return what an error says of the workspace at `root`: nothing can go on. None: an item's."""
     if isinstance(error, WorkspaceError):
-        raise error
-    if isinstance(error, OSError) and is_disk_fault(error):
-        raise disk_fault(_path_of(error), error) from error
+        return error
+    if isinstance(error, OSError) and is_disk_fault(error, root):
+        return disk_fault(Path(os.fsdecode(error.filename or "a file")), error)
+    return None
+
+
+def _fault(snapshot: Snapshot, video_id: str, error: Exception) -> Quarantined:
+    found = fatal(error, snapshot.workspace.root)
+    if found is not None:
+        raise found from error
     text = "".join(traceback.format_exception(error))
     if isinstance(error, ItemError):
         return Quarantined(
@@ -123,10 +158,6 @@ def _fault(video_id: str, error: Exception) -> Quarantined:
     code = "stage_error"
     message = str(error) if isinstance(error, EarshotError) else f"{type(error).__name__}: {error}"
     return Quarantined(video_id, reason_code=code, message=message, traceback=text)
-
-
-def _path_of(error: OSError) -> Path:
-    return Path(str(error.filename or "a file"))
 
 
 def _timed(outcomes: Iterator[Outcome]) -> Iterator[tuple[Outcome, float]]:
@@ -138,13 +169,13 @@ def _timed(outcomes: Iterator[Outcome]) -> Iterator[tuple[Outcome, float]]:
 
 
 def _checked(
-    stage: Stage[Any], given: StageInput, outcome: Outcome
+    snapshot: Snapshot, stage: Stage[Any], given: StageInput, outcome: Outcome
 ) -> tuple[Outcome, tuple[str, ...]]:
     """Return the outcome, or a quarantine row that says what is wrong with it, and the items in."""
     try:
         item_ids = stage.items(given)
     except Exception as error:  # noqa: BLE001 - as in _outcomes: a stage's own code
-        return _fault(given.video_id, error), ()
+        return _fault(snapshot, given.video_id, error), ()
     wrong = _mismatch(stage, given, outcome, item_ids)
     if wrong is None:
         return outcome, item_ids
@@ -158,6 +189,11 @@ def _checked(
 def _mismatch(
     stage: Stage[Any], given: StageInput, outcome: Outcome, item_ids: tuple[str, ...]
 ) -> str | None:
+    said = [(outcome.status, getattr(outcome, "reason_code", None) or None)]
+    said += [(item.status, item.reason_code) for item in outcome.items]
+    for status, code in said:
+        if not fits(status, code):
+            return f"gave the reason {code!r} for {status!r}, which schemas.ledger does not know"
     for record in outcome.records:
         if type(record) not in stage.writes:
             return f"returned a row of table {record.TABLE}, which it does not declare to write"
@@ -236,9 +272,10 @@ def _collect(
         )
         for item in items
     )
+    views, view_digests = hand_on(snapshot.views[stage.name], outcome.records)
     for record in outcome.records:
         pending.rows.setdefault(type(record), []).append((outcome.video_id, key.key, record))
-        if isinstance(record, Inspection) and record.inspected_by == "human":
+        if isinstance(record, Inspection) and record.is_original_work:
             pending.people_work = True
     pending.states.append(
         StageState(
@@ -253,11 +290,14 @@ def _collect(
             status=outcome.status,
             reason_code=reason_code,
             n_items=len(item_ids),
+            item_counts=count_items(items),
             attempts=attempts,
             seconds=seconds,
             build_id=snapshot.build.build_id,
             run_id=run_id,
             at=now,
+            views=views,
+            view_digests=view_digests,
         )
     )
 

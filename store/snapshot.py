@@ -1,60 +1,43 @@
-"""Which rows are current: for one build, computes every stage key and finds the rows under it.
+"""Which rows are current: for one build, computes every stage key and finds the state under it.
 
-A key is sha256 over canonical JSON of stage name, stage version, config section, prompt and model
-digests, and the digest of the declared fields of the video's input rows. Takes committed parts;
-writes nothing.
+Takes committed parts; writes nothing but what `cache/index` remembers of them. What a key is made
+of is in `store.keys`, how rows are read in `store.rows`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from earshot.errors import PartError, WorkspaceError
-from earshot.schemas.arrow import from_table
+from earshot.errors import InputError
 from earshot.schemas.base import Record, digest_of
 from earshot.schemas.build import Build
-from earshot.schemas.ledger import REASONS, LedgerRow
+from earshot.schemas.ledger import REASONS
 from earshot.schemas.manifest import ManifestEntry
-from earshot.schemas.state import StageState
-from earshot.store.parts import Part, list_parts
+from earshot.store.entries import EntryViews
+from earshot.store.keys import VIEW_HEX, Key, KeyMaker, View, place_of, views_of
+from earshot.store.parts import Part
 from earshot.store.quarantine import Decision, read_decisions
-from earshot.store.stage import Reads, Stage, StageInput
+from earshot.store.rows import Rows
+from earshot.store.stage import Stage, StageInput
+from earshot.store.states import Found, StageStates
 from earshot.store.workspace import Workspace
 
-R = TypeVar("R", bound=Record)
-logger = logging.getLogger("earshot")
-
-
-@dataclass(frozen=True)
-class Found:
-    """The latest state of a video under one key, and the part that holds it."""
-
-    state: StageState
-    part: Part
-
-
-@dataclass(frozen=True)
-class Key:
-    """A stage key with the parts it was made of."""
-
-    key: str
-    stage_version: str
-    config_digest: str
-    prompt_digest: str | None
-    model_digest: str | None
-    input_digest: str
+_AT_ONCE = 1000
 
 
 class Snapshot:
-    """The workspace as one build sees it, at the moment of the last `refresh`."""
+    """The workspace as one build sees it, at the moment of the last `refresh`.
+
+    Attributes:
+        workspace, build, entries: what it looks at.
+        stages: by name, in order.
+        states: what was ever committed, by stage.
+        views: what the stages declare of the tables that each stage writes.
+    """
 
     def __init__(
         self,
@@ -67,41 +50,49 @@ class Snapshot:
         self.build = build
         self.entries = entries
         self.stages = {stage.name: stage for stage in stages}
-        self.damaged: dict[Part, str] = {}
-        self._order = [stage.name for stage in stages]
+        self.states = {name: StageStates(workspace, name) for name in self.stages}
+        self.views = views_of(stages)
+        self._before = dict(zip(self.stages, [None, *self.stages], strict=False))
         self._owner = {kind.TABLE: stage.name for stage in stages for kind in stage.writes}
-        self._parts: dict[str, list[Part]] = {name: [] for name in self._order}
-        self._part_states: dict[Part, list[StageState]] = {}
-        self._index: dict[str, dict[str, dict[str, Found]]] = {}
-        self._keys: dict[str, dict[str, Key]] = {}
-        self._decisions: dict[tuple[str, str, str], Decision] = {}
+        self._makers: dict[str, KeyMaker] = {}
+        self._latest: dict[str, dict[str, Found | None]] = {name: {} for name in self.stages}
+        self._late_views: dict[tuple[str, str, Part], str] = {}
+        self._decisions: dict[tuple[str, str, str, int], Decision] = {}
+        self._entry_views = EntryViews(workspace, build.input_digest, entries)
+        self._rows = Rows(self)
+        # Batches run in threads, and one of them may look at the folder while others ask.
+        self._lock = threading.RLock()
         self.refresh()
 
     def refresh(self) -> None:
         """Look at the folder again; call it before deciding what is left to do."""
-        decisions = read_decisions(self.workspace)
-        changed = decisions != self._decisions
-        self._decisions = decisions
-        for name in self._order:
-            parts = list_parts(self.workspace, name)
-            if changed:  # the stage before has other rows now, so other keys here
-                self._keys.pop(name, None)
-            if parts != self._parts[name]:
-                self._parts[name] = parts
-                self._index.pop(name, None)
-                changed = True
+        with self._lock:
+            decisions = read_decisions(self.workspace)
+            changed: set[str] | None = set() if decisions == self._decisions else None
+            self._decisions = decisions
+            for name, states in self.states.items():
+                # What stands behind a changed row has another key, perhaps.
+                new = states.refresh()
+                changed = None if changed is None or new is None else changed | new
+                if changed is None:
+                    self._latest[name] = {}
+                else:
+                    for video_id in changed:
+                        self._latest[name].pop(video_id, None)
+
+    def save(self) -> None:
+        """Remember in the cache what was read, so that the next process opens faster."""
+        with self._lock:
+            for states in self.states.values():
+                states.save()
+            self._entry_views.save()
 
     # What was found
 
-    def found(self, stage: str) -> dict[str, dict[str, Found]]:
-        """Return {video_id: {key: latest state}} of everything ever committed for a stage."""
-        if stage not in self._index:
-            index: dict[str, dict[str, Found]] = defaultdict(dict)
-            for part in self._parts[stage]:
-                for state in self._states(part):
-                    index[state.video_id][state.key] = Found(state, part)
-            self._index[stage] = dict(index)
-        return self._index[stage]
+    @property
+    def damaged(self) -> dict[Part, str]:
+        """Parts that can't be read, with what is wrong."""
+        return {part: said for each in self.states.values() for part, said in each.damaged.items()}
 
     def current(self, stage: str, video_id: str) -> Found | None:
         """Return the state under this build's key, or None where it has to be computed.
@@ -110,242 +101,165 @@ class Snapshot:
         as not computed; see `latest` for what was there.
         """
         found = self.latest(stage, video_id)
-        if found is None or self._again(found):
-            return None
-        return found
+        return None if found is None or self.is_again(found) else found
 
     def latest(self, stage: str, video_id: str) -> Found | None:
         """Return the last state under this build's key, also one that will be tried again."""
-        key = self.keys(stage, [video_id]).get(video_id)
-        return None if key is None else self.found(stage).get(video_id, {}).get(key.key)
+        known = self._latest[stage]
+        if video_id in known:
+            return known.get(video_id)
+        with self._lock:
+            self._resolve(stage, [video_id])
+            return self._latest[stage].get(video_id)
+
+    def look(self, stage: str, videos: Sequence[str]) -> list[Found | None]:
+        """Return the `latest` of many videos: asked for at once they take a tenth of the time."""
+        with self._lock:
+            self._resolve(stage, videos)
+            known = self._latest[stage]
+            return [known.get(video_id) for video_id in videos]
 
     def decision(self, found: Found) -> Decision | None:
         """Return what a user decided about a quarantined state, if anything."""
-        return self._decisions.get((found.state.stage, found.state.video_id, found.part.part_id))
+        state = found.state
+        return self._decisions.get((found.part.stage, state.video_id, state.key, state.attempts))
 
     def status(self, found: Found) -> str:
         """Return the state's status, with quarantined videos that were dropped as filtered."""
+        if found.state.status != "quarantined":
+            return found.state.status
         decision = self.decision(found)
-        if found.state.status == "quarantined" and decision and decision.action == "drop":
-            return "filtered"
-        return found.state.status
+        return "filtered" if decision and decision.action == "drop" else "quarantined"
 
     def reach(self, stage: str, videos: Iterable[str] | None = None) -> list[str]:
-        """Return the videos that the stage before is done with, in order of their ids."""
+        """Return the videos that the stage before is done with, in order of their ids.
+
+        It is done with none whose own input is stale: such a video has no current state there.
+        """
         chosen = sorted(self.entries if videos is None else videos)
-        position = self._order.index(stage)
-        if position == 0:
+        before = self._before[stage]
+        if before is None:
             return chosen
-        before = self._order[position - 1]
-        # Asking the whole line: a video whose first stage is stale has no current row behind it.
-        return [
-            video_id
-            for video_id in self.reach(before, chosen)
-            if (found := self.current(before, video_id)) and found.state.status == "done"
-        ]
+        with self._lock:
+            self._resolve(before, chosen)
+            return [video_id for video_id in chosen if self._is_done(before, video_id)]
 
     # Keys
 
     def keys(self, stage_name: str, videos: Iterable[str]) -> dict[str, Key]:
         """Return the key of each video whose input is there; others are left out."""
-        chosen = list(videos)
-        known = self._keys.setdefault(stage_name, {})
-        missing = [video_id for video_id in chosen if video_id not in known]
-        if missing:
-            stage = self.stages[stage_name]
-            position = self._order.index(stage_name)
-            if position:  # all at once, before they are asked for one by one
-                self.keys(self._order[position - 1], missing)
-            reachable = [video_id for video_id in missing if self._has_input(stage, video_id)]
-            known.update(self._compute_keys(stage, reachable))
-        return {video_id: known[video_id] for video_id in chosen if video_id in known}
+        with self._lock:
+            reached = self._reached(stage_name, list(videos))
+            return dict(zip(reached, self._make_keys(stage_name, reached), strict=True))
 
-    def _has_input(self, stage: Stage[Any], video_id: str) -> bool:
-        position = self._order.index(stage.name)
-        if position == 0:
-            return video_id in self.entries
-        before = self.current(self._order[position - 1], video_id)
-        return before is not None and before.state.status == "done"
+    def _resolve(self, stage_name: str, videos: Sequence[str]) -> None:
+        """Find the latest states of videos, all at once, before they are asked for one by one."""
+        known = self._latest[stage_name]
+        if all(video_id in known for video_id in videos):
+            return
+        with self._lock:
+            known = self._latest[stage_name]
+            missing = [video_id for video_id in videos if video_id not in known]
+            find = self.states[stage_name].find
+            for at in range(0, len(missing), _AT_ONCE):
+                block = missing[at : at + _AT_ONCE]
+                reached = self._reached(stage_name, block)
+                keys = self._make_keys(stage_name, reached)
+                found = [find(v, key.key) for v, key in zip(reached, keys, strict=True)]
+                known.update(dict.fromkeys(block))
+                known.update(zip(reached, found, strict=True))
 
-    def _compute_keys(self, stage: Stage[Any], videos: Sequence[str]) -> dict[str, Key]:
-        hashed: dict[str, dict[str, Any]] = {video_id: {} for video_id in videos}
-        for reads in stage.reads:
-            if reads.fields:
-                rows = self._hashed_rows(reads, videos)
-                for video_id in videos:
-                    hashed[video_id][reads.kind.TABLE] = rows[video_id]
-        outside = self.inputs(stage, videos) if type(stage).outside is not Stage.outside else {}
-        digests = stage.digests()
-        config_digest = digest_of(stage.config.model_dump(mode="json"))
-        keys: dict[str, Key] = {}
-        for video_id in videos:
-            if video_id in outside:
-                hashed[video_id]["outside"] = stage.outside(outside[video_id])
-            input_digest = digest_of(hashed[video_id])
-            made_of = (stage.version, config_digest, digests.prompt, digests.model, input_digest)
-            keys[video_id] = Key(digest_of([stage.name, *made_of]), *made_of)
-        return keys
+    def _reached(self, stage_name: str, videos: Sequence[str]) -> list[str]:
+        before = self._before[stage_name]
+        if before is None:
+            return [video_id for video_id in videos if video_id in self.entries]
+        self._resolve(before, videos)
+        return [video_id for video_id in videos if self._is_done(before, video_id)]
 
-    def _hashed_rows(self, reads: Reads, videos: Sequence[str]) -> dict[str, Any]:
-        kind, fields = reads.kind, reads.fields
-        if kind is ManifestEntry:
-            return {
-                video_id: self.entries[video_id].model_dump(mode="json", include=set(fields))
-                for video_id in videos
-            }
-        columns = list(dict.fromkeys((*kind.KEY, *fields)))
-        grouped: dict[str, list[list[Any]]] = {video_id: [] for video_id in videos}
-        for row in self._table(kind, videos, columns).to_pylist():
-            grouped[row["video_id"]].append([_plain(row[name]) for name in columns])
-        for rows in grouped.values():
-            rows.sort(key=lambda row: row[: len(kind.KEY)])
-        return grouped
+    def _is_done(self, stage_name: str, video_id: str) -> bool:
+        found = self._latest[stage_name].get(video_id)
+        return found is not None and found.state.status == "done" and not self.is_again(found)
+
+    def _make_keys(self, stage_name: str, videos: Sequence[str]) -> list[Key]:
+        """Return the keys of videos that all stages before are done with."""
+        stage = self.stages[stage_name]
+        maker = self._makers.get(stage_name)
+        if maker is None:
+            maker = self._makers[stage_name] = KeyMaker(stage)
+        if not videos:
+            return []
+        outside = [""] * len(videos)
+        if type(stage).outside is not Stage.outside:
+            given = self._rows.inputs_on_demand(stage, videos)
+            outside = [digest_of(stage.outside(one)) for one in given]
+        columns = [self._digests(view, videos) for view in maker.views]
+        rows = zip(*columns, strict=True) if columns else [()] * len(videos)
+        return [maker.key(row, end) for row, end in zip(rows, outside, strict=True)]
+
+    def _digests(self, view: View, videos: Sequence[str]) -> list[str]:
+        """Return each video's digest of a view of its current rows."""
+        if view.kind is ManifestEntry:
+            return self._entry_views.digests(view, videos)
+        owner = self.owner(view.kind)
+        known: Iterable[str] = videos
+        if view.kind.ACCUMULATES:
+            known = self._rows.of_one_state(view.kind, owner, videos)
+        digests = {video_id: self._stored(view, owner, video_id) for video_id in known}
+        late = [video_id for video_id in videos if not digests.get(video_id)]
+        digests.update(self._computed(view, owner, late) if late else {})
+        return [digests[video_id] for video_id in videos]
+
+    def _stored(self, view: View, owner: str, video_id: str) -> str:
+        """Return the digest that lies beside the rows; empty where another view lies there."""
+        found = self.latest(owner, video_id)
+        assert found is not None  # stages before are done
+        at = place_of(view.name, found.state.views)
+        if at >= 0:
+            return found.state.view_digests[at : at + VIEW_HEX]
+        return self._late_views.get((view.name, video_id, found.part), "")
+
+    def _computed(self, view: View, owner: str, videos: Sequence[str]) -> dict[str, str]:
+        """Return digests of rows that were committed before a stage declared this view of them."""
+        records = self._rows.records(view.kind, videos)
+        digests = {video_id: view.digest(found) for video_id, found in records.items()}
+        if not view.kind.ACCUMULATES:
+            for video_id, digest in digests.items():
+                found = self.latest(owner, video_id)
+                if found is not None:
+                    self._late_views[view.name, video_id, found.part] = digest
+        return digests
 
     # Rows
 
+    def owner(self, kind: type[Record]) -> str:
+        """Return the stage that writes a table.
+
+        Raises:
+            InputError: if there is none.
+        """
+        if kind.TABLE not in self._owner:
+            raise InputError(f"no stage writes table {kind.TABLE!r}: add it to a stage's `writes`")
+        return self._owner[kind.TABLE]
+
     def table(self, kind: type[Record], videos: Sequence[str] | None = None) -> pa.Table:
         """Return the current rows of a table with its `digest` column, sorted by its key."""
-        chosen = sorted(self.entries) if videos is None else videos
-        columns = [*kind.model_fields, "digest"]
-        table = self._table(kind, chosen, columns).select(columns)
-        return table.sort_by([(name, "ascending") for name in kind.KEY])
+        return self._rows.table(kind, sorted(self.entries) if videos is None else videos)
 
     def inputs(self, stage: Stage[Any], videos: Sequence[str]) -> dict[str, StageInput]:
         """Return what each video brings into a stage, cut down to the declared fields."""
-        rows: dict[str, dict[type[Record], list[Record]]] = {v: {} for v in videos}
-        for reads in stage.reads:
-            for video_id, records in self._records(reads.kind, videos).items():
-                rows[video_id][reads.kind] = [_only(record, reads) for record in records]
-        return {video_id: StageInput(video_id, rows[video_id]) for video_id in videos}
-
-    def _records(self, kind: type[R], videos: Sequence[str]) -> dict[str, list[Record]]:
-        if kind is ManifestEntry:
-            return {video_id: [self.entries[video_id]] for video_id in videos}
-        grouped: dict[str, list[Record]] = {video_id: [] for video_id in videos}
-        table = self._table(kind, videos, list(kind.model_fields))
-        for record, video_id in zip(
-            from_table(kind, table), table.column("video_id").to_pylist(), strict=True
-        ):
-            grouped[video_id].append(record)
-        for records in grouped.values():
-            records.sort(key=lambda record: record.record_id)
-        return grouped
-
-    def _table(self, kind: type[Record], videos: Sequence[str], columns: Sequence[str]) -> pa.Table:
-        """Current rows of the videos with `columns` and `video_id`."""
-        owner = self._owner[kind.TABLE]
-        names = list(dict.fromkeys((*columns, "video_id", *kind.KEY)))
-        if kind.ACCUMULATES:
-            return self._accumulated(kind, owner, videos, names)
-        wanted: dict[Part, dict[str, str]] = defaultdict(dict)
-        for video_id in videos:
-            found = self.current(owner, video_id)
-            if found is not None and found.state.status in ("done", "waiting"):
-                wanted[found.part][video_id] = found.state.key
-        pieces = []
-        for part, keys in wanted.items():
-            piece = part.read(kind.TABLE, [*names, "stage_key"])
-            if piece is not None:
-                pieces.append(_matching(piece, keys).select(names))
-        return pa.concat_tables(pieces) if pieces else _empty(kind, names)
-
-    def _accumulated(
-        self, kind: type[Record], owner: str, videos: Sequence[str], names: Sequence[str]
-    ) -> pa.Table:
-        self.found(owner)  # checks the parts, so that damaged ones are known
-        seen: dict[tuple[Any, ...], None] = {}
-        keys = {v: key.key for v, key in self.keys(owner, videos).items()}
-        pieces = []
-        for part in reversed(self._parts[owner]):
-            if part in self.damaged and not part.holds_people_work():
-                continue
-            try:
-                piece = part.read(kind.TABLE)
-            except PartError as error:
-                raise WorkspaceError(
-                    f"{error}; it holds what people decided: restore the file from a backup"
-                ) from error
-            if piece is None or piece.num_rows == 0:
-                continue
-            mask = pc.is_in(piece.column("video_id"), value_set=pa.array(list(videos), pa.string()))
-            piece = _people_or_current(piece.filter(mask), keys).select(names)
-            ids = list(zip(*(piece.column(name).to_pylist() for name in kind.KEY), strict=True))
-            fresh = [row not in seen for row in ids]
-            seen.update(dict.fromkeys(ids))
-            pieces.append(piece.filter(pa.array(fresh, pa.bool_())))
-        return pa.concat_tables(pieces) if pieces else _empty(kind, names)
+        return self._rows.inputs(stage, videos)
 
     def ledger(self, stage: str, videos: Iterable[str]) -> pa.Table:
         """Return the ledger rows of the videos' latest states in a stage, as a table."""
-        wanted: dict[Part, dict[str, str]] = defaultdict(dict)
-        for video_id in videos:
-            found = self.latest(stage, video_id)
-            if found is not None:
-                wanted[found.part][video_id] = found.state.key
-        pieces = []
-        for part, keys in wanted.items():
-            piece = part.read("ledger")
-            if piece is not None:
-                pieces.append(_matching(piece, keys, "key").select(LedgerRow.ARROW.names))
-        return pa.concat_tables(pieces) if pieces else LedgerRow.ARROW.empty_table()
+        return self._rows.ledger(stage, videos)
 
-    def _states(self, part: Part) -> list[StageState]:
-        if part not in self._part_states:
-            try:
-                part.verify()
-                table = part.read("states")
-                self._part_states[part] = [] if table is None else from_table(StageState, table)
-            except PartError as error:
-                logger.warning("%s", error)
-                self.damaged[part] = str(error)
-                self._part_states[part] = []
-        return self._part_states[part]
-
-    def _again(self, found: Found) -> bool:
-        state, decision = found.state, self.decision(found)
-        if decision is not None:
+    def is_again(self, found: Found) -> bool:
+        """Whether a state counts as not computed: set aside, or a fault that may be gone."""
+        state = found.state
+        if self._decisions and (decision := self.decision(found)) is not None:
             return decision.action == "retry"
-        if state.status == "waiting":
+        if state.status != "quarantined":
             return False
         reason = REASONS.get(state.reason_code or "")
-        transient = state.status == "quarantined" and reason is not None and reason.transient
+        transient = reason is not None and reason.transient
         return transient and state.attempts < self.build.config.run.max_attempts
-
-
-def _only(record: Record, reads: Reads) -> Record:
-    """Return a copy that raises AttributeError for fields that the stage did not declare."""
-    if "digest" in reads.fields:
-        return record
-    kept = {*reads.kind.KEY, *reads.fields, *reads.beside}
-    copy = record.model_copy()
-    for name in reads.kind.model_fields:
-        if name not in kept:
-            del copy.__dict__[name]
-    return copy
-
-
-def _matching(table: pa.Table, keys: Mapping[str, str], column: str = "stage_key") -> pa.Table:
-    """Rows whose (video_id, `column`) is among `keys`."""
-    pairs = zip(table.column("video_id").to_pylist(), table.column(column).to_pylist(), strict=True)
-    return table.filter(pa.array([keys.get(video) == key for video, key in pairs], pa.bool_()))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _people_or_current(table: pa.Table, keys: Mapping[str, str]) -> pa.Table:
-    """Leave out what the automatic inspector said under another key; people's rows all stay."""
-    if "inspected_by" not in table.column_names:
-        return table
-    columns = (table.column(name).to_pylist() for name in ("video_id", "stage_key", "inspected_by"))
-    rows = zip(*columns, strict=True)
-    kept = [by != "automatic" or keys.get(video) == key for video, key, by in rows]
-    return table.filter(pa.array(kept, pa.bool_()))
-
-
-def _empty(kind: type[Record], names: Sequence[str]) -> pa.Table:
-    types = {field.name: field for field in kind.ARROW}
-    fields = [types.get(name, pa.field(name, pa.string(), nullable=False)) for name in names]
-    return pa.schema(fields).empty_table()

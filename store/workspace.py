@@ -16,32 +16,50 @@ prefect/                    database, log and pid file of the server that earsho
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import secrets
+import socket
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from earshot.errors import WorkspaceError
 
 FORMAT = 1
-_FULL_OR_READ_ONLY = {
+_DISK = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EFBIG: "the file is larger than this process or disk allows: raise the limit (ulimit -f)",
     errno.EROFS: "the disk is read-only: mount it writable",
+    errno.EIO: "the disk can't be read or written: check it",
+}
+_RIGHTS = {
     errno.EACCES: "no permission to write: change the folder's rights",
     errno.EPERM: "no permission to write: change the folder's rights",
 }
+OLD_S = 24 * 3600.0
+"""Writing one file or part takes seconds: a temporary that is older has no writer any more."""
 
 
-def is_disk_fault(error: OSError) -> bool:
-    """Whether an error is the disk's and not an item's: nothing can go on until it is mended."""
-    return error.errno in _FULL_OR_READ_ONLY
+def is_disk_fault(error: OSError, workspace: Path) -> bool:
+    """Whether an error is the disk's and not an item's: nothing can go on until it is mended.
+
+    A missing permission is the disk's inside the workspace, and an item's anywhere else.
+    """
+    if error.errno in _DISK:
+        return True
+    inside = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(
+        workspace
+    )
+    return error.errno in _RIGHTS and inside
 
 
 def disk_fault(path: Path, error: OSError) -> WorkspaceError:
     """Turn an OS error on writing into a message with the remedy."""
-    remedy = _FULL_OR_READ_ONLY.get(error.errno or 0, "check the disk")
+    remedy = (_DISK | _RIGHTS).get(error.errno or 0, "check the disk")
     return WorkspaceError(
         f"can't write {path}: {error.strerror}; {remedy}, then run the same command again "
         "(nothing that was finished is lost)"
@@ -54,7 +72,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         WorkspaceError: when the disk is full, read-only or forbidden.
     """
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -63,8 +81,45 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise disk_fault(path, error) from error
+
+
+def temporary_name(name: str, kind: str = "tmp") -> str:
+    """Return a name for what is not there yet (or no more): its writer can be told from it."""
+    return f".{kind}-{name}-{place()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def has_no_writer(path: Path) -> bool:
+    """Whether a temporary file or folder was left by a killed process."""
+    *_, where, pid, _token = ("", "", *path.name.split("-"))
+    if where == place() and pid.isdigit():
+        return not is_alive(int(pid))
+    try:
+        return time.time() - path.stat().st_mtime > OLD_S
+    except FileNotFoundError:
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def place() -> str:
+    """Where process numbers mean what they mean here: a host, and on Linux a container in it."""
+    try:
+        numbers = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:8]
 
 
 def fsync_folder(path: Path) -> None:

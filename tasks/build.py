@@ -17,6 +17,7 @@ from earshot.schemas.question import Question
 from earshot.schemas.release import Absent, LedgerCount
 from earshot.schemas.request import BuildRequest
 from earshot.store.ledger import StageCount
+from earshot.store.runner import fatal
 from earshot.tasks.pipeline import ANNOTATE, PUBLISH, Run, Session, open_run, run_plain
 from earshot.tasks.publish_release.publish import Publication, publish
 from earshot.tasks.publish_release.source import STAGE_KINDS, ReleaseSource
@@ -81,8 +82,10 @@ def conclude(run: Run, *, had_work: bool) -> Report:
     counts = run.finish()
     publication = None
     if run.publishes:
-        publication = publish_session(run.session, counts)
-        counts = [*counts, _release_count(run.session)]
+        with run.leased("release"):  # two builds that publish at once would take one number
+            run.session.snapshot.refresh()
+            publication = publish_session(run.session, counts)
+            counts = [*counts, _release_count(run.session)]
     run.log.write("run_finished", build_id=run.session.build.build_id)
     return Report(
         build_id=run.session.build.build_id,
@@ -99,9 +102,16 @@ def publish_session(session: Session, counts: list[StageCount]) -> Publication:
 
     Raises:
         ReleaseError: if a gate refuses it.
+        WorkspaceError: when the disk is full, read-only or forbidden.
     """
     source = release_source(session, counts)
-    return publish(source, session.workspace.releases, session.build.config.release)
+    try:
+        return publish(source, session.workspace.releases, session.build.config.release)
+    except OSError as error:
+        said = fatal(error, session.workspace.root)
+        if said is None:
+            raise
+        raise said from error
 
 
 def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from earshot.media.audio import Envelope, read_envelope
 from earshot.media.contact_sheet import contact_sheet, panels_for
 from earshot.media.fetch import local_path
 from earshot.media.frames import PyavSource, SourceInfo
@@ -35,6 +36,11 @@ def draw_contact_sheet(workspace: Path, out: Path, limit: int = 12) -> bool:
     def frame_at(video: Video, time_s: float) -> npt.NDArray[np.uint8]:
         return _frame_at(session, video, time_s)
 
+    def envelope_of(video: Video) -> Envelope | None:
+        if not video.has_audio:
+            return None
+        return read_envelope(_path_of(session, video), session.build.config.probe.silence_dbfs)
+
     tubes = from_table(Tube, snapshot.table(Tube))
     with_tubes = {tube.video_id for tube in tubes}
     videos = [v for v in from_table(Video, snapshot.table(Video)) if v.video_id in with_tubes]
@@ -45,6 +51,7 @@ def draw_contact_sheet(workspace: Path, out: Path, limit: int = 12) -> bool:
         from_table(EventObject, snapshot.table(EventObject)),
         frame_at,
         from_table(Event, snapshot.table(Event)),
+        envelope_of,
     )
     if panels:
         contact_sheet(panels, out)
@@ -52,9 +59,12 @@ def draw_contact_sheet(workspace: Path, out: Path, limit: int = 12) -> bool:
 
 
 def _frame_at(session: Session, video: Video, time_s: float) -> npt.NDArray[np.uint8]:
-    path = local_path(video.uri, session.manifest.base, session.workspace.cache)
     info = SourceInfo(
         duration_s=video.duration_s, fps=video.fps, width=video.width, height=video.height
     )
-    ((_, frame),) = PyavSource(path, info).frames([time_s])
+    ((_, frame),) = PyavSource(_path_of(session, video), info).frames([time_s])
     return frame
+
+
+def _path_of(session: Session, video: Video) -> Path:
+    return local_path(video.uri, session.manifest.base, session.workspace.cache)

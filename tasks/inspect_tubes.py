@@ -1,7 +1,8 @@
 """Inspects events and their tubes by rules alone, so that a pipeline runs where no people look.
 
 Takes events, objects and tubes, gives one inspection an event, flagged `automatic`: every row that
-rests on it says that nobody looked. Never changes a box or a time.
+rests on it says that nobody looked. Never changes a box or a time. What people decided goes before
+it, and is carried over to tubes that were computed again where CONTRACTS 2 allows it.
 """
 
 from __future__ import annotations
@@ -21,33 +22,39 @@ from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.ids import inspection_id
 from earshot.schemas.inspection import InspectedTube, Inspection
-from earshot.schemas.ledger import ItemKind
-from earshot.schemas.tube import RevisedTube, Tube
+from earshot.schemas.ledger import REASONS, ItemKind
+from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
-from earshot.store.reviewed import tubes_of
+from earshot.store.reviewed import people_verdict, tubes_named, tubes_of
 from earshot.store.stage import Done, Item, Outcome, Reads, Rejected, Stage, StageInput
 
 INSPECTOR = "automatic"
+AMBIGUOUS = "ambiguous_identity"
 
 AT = datetime(1970, 1, 1, tzinfo=UTC)
 """When an automatic inspection was made: always this instant. `at` is part of a record's content,
 and equal input has to give equal content; the ledger knows when the rules really ran."""
 
 
+OWN: tuple[type[Record], ...] = (Inspection, RevisedTube, ShownTube)
+
+
 class InspectTubes(Stage[InspectConfig]):
     """The `automatic` inspector (CONTRACTS 9, Inspector)."""
 
     name: ClassVar[str] = "inspect"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     section: ClassVar[str] = "inspect"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(Video, ("width", "height")),
         Reads(Event, ("event_id", "segments")),
         Reads(EventObject, ("event_id", "object_id", "audibility", "sounding")),
         Reads(Tube, ("digest",)),
+        # Its own tables are in no key: what people decide makes nothing stale.
+        *(Reads(own, (), beside=tuple(own.model_fields)) for own in OWN),
     )
     # It never revises a tube itself; the table belongs to this stage, whichever backend inspects.
-    writes: ClassVar[tuple[type[Record], ...]] = (Inspection, RevisedTube)
+    writes: ClassVar[tuple[type[Record], ...]] = OWN
     item_kind: ClassVar[ItemKind | None] = "event"
 
     def items(self, given: StageInput) -> tuple[str, ...]:
@@ -62,24 +69,29 @@ class InspectTubes(Stage[InspectConfig]):
     def _inspect(self, given: StageInput) -> Outcome:
         parts, tubes = given.all(EventObject), given.all(Tube)
         faults = {tube.tube_id: self._fault(tube, given.one(Video)) for tube in tubes}
-        inspections = [
+        by_rules = [
             _inspection(event, parts, tubes_of(event, parts, tubes), faults)
             for event in given.all(Event)
         ]
-        items = tuple(_item(inspection) for inspection in inspections)
-        if not inspections:
+        if not by_rules:
             return Done(given.video_id, reason_code="empty")
-        if all(inspection.verdict == "reject" for inspection in inspections):
+        by_people, kept = _people(given)
+        deciding = [by_people.get(each.event_id, each) for each in by_rules]
+        items = tuple(_item(inspection) for inspection in deciding)
+        if all(inspection.verdict == "reject" for inspection in deciding):
             return Rejected(
                 given.video_id,
                 items,
-                reason_code="rule_rejected",
-                message=f"{inspections[0].event_id}: {'; '.join(inspections[0].reasons)}",
+                reason_code=_common(items),
+                message=f"{deciding[0].event_id}: {'; '.join(deciding[0].reasons)}",
             )
-        return Done(given.video_id, items, rows=tuple(inspections))
+        carried = [each for each in by_people.values() if each.carried_from]
+        return Done(given.video_id, items, rows=(*by_rules, *carried, *kept))
 
     def _fault(self, tube: Tube, video: Video) -> str | None:
         """Return what is wrong with a tube by the rules, or None."""
+        if AMBIGUOUS in tube.flags:
+            return f"{AMBIGUOUS}: {REASONS[AMBIGUOUS].sentence}"
         times_s, boxes, states = tube.arrays()
         share = visible_share(times_s, states, tube.window.pair)
         if share == 0 or share < self.config.min_visible_share:
@@ -95,6 +107,28 @@ class InspectTubes(Stage[InspectConfig]):
                 f"{self.config.max_box_share} (inspect.max_box_share)"
             )
         return None
+
+
+def _people(given: StageInput) -> tuple[dict[str, Inspection], list[ShownTube]]:
+    """Return what people say of each event, and rows that keep tubes which are not kept yet."""
+    inspections = [each for each in given.all(Inspection) if each.inspected_by == "human"]
+    if not inspections:
+        return {}, []
+    parts, tubes, shown = given.all(EventObject), given.all(Tube), given.all(ShownTube)
+    there = [*tubes, *given.all(RevisedTube), *(each.tube() for each in shown)]
+    found = {
+        event.event_id: people_verdict(event, tubes_of(event, parts, tubes), inspections, there)
+        for event in given.all(Event)
+    }
+    known, kept = {tube.digest: tube for tube in there}, {each.shown_digest for each in shown}
+    new = {
+        each.shown_digest: each
+        for inspection in inspections
+        if inspection.is_original_work
+        for each in tubes_named(inspection, known)
+        if each.shown_digest not in kept
+    }
+    return {event_id: each for event_id, each in found.items() if each}, list(new.values())
 
 
 def _inspection(
@@ -136,10 +170,26 @@ def _judged(tube: Tube, fault: str | None) -> InspectedTube:
 def _item(inspection: Inspection) -> Item:
     if inspection.verdict == "ok":
         return Item(inspection.event_id)
+    if inspection.inspected_by == "human":
+        code = "unsure" if inspection.verdict == "unsure" else "inspector_rejected"
+        said = "; ".join(inspection.reasons) or f"{inspection.annotator} gave no reason"
+        return Item(inspection.event_id, "rejected", code, said)
     tubes = [f"{tube.tube_id} {tube.reason}" for tube in inspection.tubes if tube.reason]
     return Item(
         inspection.event_id,
         "rejected",
-        "rule_rejected",
+        _code(inspection),
         "; ".join((*inspection.reasons, *tubes)),
     )
+
+
+def _code(inspection: Inspection) -> str:
+    """Return why an event is rejected: for want of a name alone, or for some rule."""
+    reasons = [tube.reason or "" for tube in inspection.tubes]
+    is_nameless = bool(reasons) and all(reason.startswith(AMBIGUOUS) for reason in reasons)
+    return AMBIGUOUS if is_nameless else "rule_rejected"
+
+
+def _common(items: Sequence[Item]) -> str:
+    codes = {str(item.reason_code) for item in items}
+    return codes.pop() if len(codes) == 1 else "rule_rejected"

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from earshot import __version__
-from earshot.errors import FailureBudgetError
+from earshot.errors import ConfigError, FailureBudgetError
 from earshot.schemas.build import Build
 from earshot.schemas.config import Config
+from earshot.schemas.ids import video_of
 from earshot.schemas.request import BuildRequest
 from earshot.store.builds import keep_build, load_build, load_input, make_build
 from earshot.store.lease import lease
@@ -35,8 +36,10 @@ from earshot.tasks.analyse_captions.stage import AnalyseCaptions
 from earshot.tasks.extract_objects.stage import ExtractObjects
 from earshot.tasks.filter_videos import FilterVideos
 from earshot.tasks.inspect_tubes import InspectTubes
+from earshot.tasks.isolate import Isolator
 from earshot.tasks.probe_videos import ProbeVideos
 from earshot.tasks.read_captions import ReadCaptions
+from earshot.tasks.reopen import inspected_events, reopen
 from earshot.tasks.track_objects.stage import TrackObjects
 from earshot.tasks.write_questions import WriteQuestions
 
@@ -50,9 +53,10 @@ STAGES: tuple[type[Stage[Any]], ...] = (
     InspectTubes,
     WriteQuestions,
 )
+INSPECT = "inspect"
 RELEASE = "release"
-ANNOTATE = ("probe", "captions", "filter", "analyse", "objects", "track", "inspect")
-COLLECT = ("inspect",)
+ANNOTATE = ("probe", "captions", "filter", "analyse", "objects", "track", INSPECT)
+COLLECT = (INSPECT,)
 PUBLISH = ("questions",)
 ORDER = (*ANNOTATE, *PUBLISH, RELEASE)
 
@@ -135,12 +139,18 @@ class Run:
             end=request.end,
             only=request.only,
             force=frozenset(request.force),
+            again=frozenset((INSPECT, video_of(one)) for one in request.reopen),
             videos=frozenset(request.items) or None,
             run_id=self.run_id,
         )
         self.selection.check(ORDER, session.manifest.entries)
+        inspected_events(session.snapshot, request.reopen)
         self.log = RunLog(session.workspace, self.run_id)
         self.batches_executed = 0
+        run = session.build.config.run
+        _check_isolated(run.isolate)
+        self._isolated = Isolator(run.isolate, run.limit_s)
+        self._begun: set[tuple[str, str]] = set()
         self._first: dict[str, list[bool]] = {}
         self._hopeless: str | None = None
         self._lock = threading.Lock()
@@ -172,8 +182,12 @@ class Run:
             WorkspaceError: when the disk fails.
         """
         for name in self.stages(names):
-            with self._leased(name, videos):
-                work = self.batches(name, videos)
+            if not self.batches(name, videos):
+                continue  # a lease for nothing would have to wait for whoever works here
+            with self.leased(name, videos):
+                if name == INSPECT:
+                    self._reopen(videos)
+                work = self.batches(name, videos)  # once more: it may be done meanwhile
                 total = sum(len(batch) for batch in work)
                 self.log.write("stage_started", stage=name, total=total)
                 started = time.monotonic()
@@ -191,20 +205,38 @@ class Run:
             self.session.build.config.run, snapshot.stages[stage], todo(snapshot, stage, chosen)
         )
 
+    def _reopen(self, videos: Sequence[str]) -> None:
+        here = [one for one in self.request.reopen if video_of(one) in set(videos)]
+        if here:
+            reopen(self.session.snapshot, INSPECT, here, self.run_id)
+
     def execute(self, stage: str, videos: Sequence[str]) -> Receipt:
         """Run one batch and commit it.
 
         Raises:
-            FailureBudgetError: when the first videos of the stage all failed.
+            FailureBudgetError: when the first videos of the stage all failed, or nearly all of a
+                batch.
         """
         with self._lock:
             self.batches_executed += 1
         if self._hopeless:  # batches that were handed out before it was found
             raise FailureBudgetError(self._hopeless)
         snapshot = self.session.snapshot
-        receipt = run_batch(snapshot, snapshot.stages[stage], videos, self.run_id, self.log)
+        left = self._left(stage, videos)
+        receipt = run_batch(
+            snapshot, snapshot.stages[stage], left, self.run_id, self.log, self._isolated
+        )
         self._check_first(stage, receipt)
+        self._check_batch(stage, receipt)
         return receipt
+
+    def _left(self, stage: str, videos: Sequence[str]) -> Sequence[str]:
+        """Return a batch's videos; on a second try, without those that the first committed."""
+        with self._lock:
+            if (stage, videos[0]) not in self._begun:
+                self._begun.add((stage, videos[0]))
+                return videos
+            return [video for batch in self.batches(stage, videos) for video in batch]
 
     def finish(self) -> list[StageCount]:
         """Check the ledger and the failure budget, and return the counts.
@@ -213,22 +245,24 @@ class Run:
             ReconcileError: if the ledger does not add up.
             FailureBudgetError: if too many videos were quarantined.
         """
-        self.session.snapshot.refresh()
-        sweep(self.session.workspace, self.session.snapshot.stages)
-        counts = self.session.counts
+        self._isolated.close()
+        with self.leased("ledger"):  # what is read under a lease is not compacted away
+            self.session.snapshot.refresh()
+            sweep(self.session.workspace, self.session.snapshot.stages)
+            counts = self.session.counts
         reconcile(counts)
         self._check_share(counts)
         return counts
 
     @contextmanager
-    def _leased(self, stage: str, videos: Sequence[str]) -> Iterator[None]:
-        # Named by the first video: two builds over one manifest cut the same shards.
-        shard = videos[0] if videos else "none"
+    def leased(self, what: str, videos: Sequence[str] = ()) -> Iterator[None]:
+        """Hold the lease of some videos (default: all) of a stage or the release."""
         with lease(
             self.session.workspace,
-            stage,
-            shard,
-            lambda who: self.log.write("waiting_for_lease", stage=stage, held_by=who),
+            what,
+            videos,
+            self.session.build.build_id,
+            lambda who: self.log.write("waiting_for_lease", stage=what, held_by=who),
         ):
             yield
 
@@ -247,6 +281,20 @@ class Run:
             )
         raise FailureBudgetError(self._hopeless)
 
+    def _check_batch(self, stage: str, receipt: Receipt) -> None:
+        run = self.session.build.config.run
+        failed, total = receipt.counts.get("quarantined", 0), sum(receipt.counts.values())
+        if total < run.failure_first or failed <= run.failure_batch * total:
+            return
+        with self._lock:
+            self._hopeless = (
+                f"stage {stage}: {failed} of {total} videos of a batch failed, more than "
+                f"run.failure_batch {run.failure_batch}: see `earshot quarantine list "
+                f"--workspace {self.session.workspace.root}`, mend the cause (or raise "
+                "run.failure_batch to 1, if it is the videos), build again"
+            )
+        raise FailureBudgetError(self._hopeless)
+
     def _check_share(self, counts: Sequence[StageCount]) -> None:
         share = self.session.build.config.run.failure_share
         failed = sum(c.by_status.get("quarantined", 0) for c in counts if c.item_kind == "video")
@@ -257,6 +305,13 @@ class Run:
                 f"{share}: see `earshot quarantine list --workspace "
                 f"{self.session.workspace.root}`; raise the share or mend the cause"
             )
+
+
+def _check_isolated(names: Sequence[str]) -> None:
+    known = [stage.name for stage in STAGES]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"run.isolate {name!r}: expected stages among {', '.join(known)}")
 
 
 def open_run(request: BuildRequest, *, keep: bool = True) -> Run:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from earshot.errors import ItemError
 from earshot.media.child import Worker
-from earshot.media.fetch import content_sha256, local_path
+from earshot.media.fetch import content_sha256, identity, local_path
 from earshot.media.probe import probe
 from earshot.schemas.base import Record
 from earshot.schemas.config import ProbeConfig
@@ -26,7 +25,7 @@ class ProbeVideos(Stage[ProbeConfig]):
     """Opens and measures videos; one killable child serves the batch (CONTRACTS 9)."""
 
     name: ClassVar[str] = "probe"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     section: ClassVar[str] = "probe"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(ManifestEntry, ("uri", "licence", "source", "split_group")),
@@ -34,13 +33,13 @@ class ProbeVideos(Stage[ProbeConfig]):
     writes: ClassVar[tuple[type[Record], ...]] = (Video,)
 
     def outside(self, given: StageInput) -> dict[str, Any]:
-        """Return the sha256 of the media, or `missing` where it can't be had."""
-        uri = given.one(ManifestEntry).uri
+        """Return what changes when the media does, or `missing`; nothing is downloaded."""
+        uri, cache = given.one(ManifestEntry).uri, self.context.cache
         try:
-            path = self._local(uri)
-            return {"media": content_sha256(path, self.context.cache)}
+            media = identity(uri, self.context.input_base, cache, self.config.max_bytes)
         except ItemError:
-            return {"media": "missing"}
+            media = "missing"
+        return {"media": media}
 
     def run(self, batch: Sequence[StageInput]) -> Iterator[Outcome]:
         """Yield `Done` with one `Video`, or `Quarantined`, for each video."""
@@ -58,14 +57,11 @@ class ProbeVideos(Stage[ProbeConfig]):
                         traceback="".join(traceback.format_exception(fault)),
                     )
 
-    def _local(self, uri: str) -> Path:
-        cache, max_bytes = self.context.cache, self.config.max_bytes
-        return local_path(uri, self.context.input_base, cache, max_bytes)
-
     def _measure(self, given: StageInput, worker: Worker) -> Video:
         entry = given.one(ManifestEntry)
-        path = self._local(entry.uri)
-        sha256 = content_sha256(path, self.context.cache)
+        cache, max_bytes = self.context.cache, self.config.max_bytes
+        path = local_path(entry.uri, self.context.input_base, cache, max_bytes)
+        sha256 = content_sha256(path, cache)
         probed = worker.call(probe, path, self.config.silence_dbfs)
         return Video(
             video_id=given.video_id,

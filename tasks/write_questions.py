@@ -22,7 +22,7 @@ from earshot.schemas.inspection import Inspection
 from earshot.schemas.ledger import ItemKind
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question, Split
-from earshot.schemas.tube import RevisedTube, Tube
+from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
 from earshot.store.reviewed import reviewed
 from earshot.store.stage import (
@@ -56,9 +56,19 @@ class WriteQuestions(Stage[QuestionsConfig]):
         Reads(EventObject, ("event_id", "object_id", "audibility", "sounding")),
         Reads(Tube, ("digest",)),
         Reads(RevisedTube, ("digest",)),
+        Reads(ShownTube, ("digest",)),
         Reads(
             Inspection,
-            ("inspection_id", "event_id", "verdict", "segments", "tubes", "at", "inspected_by"),
+            (
+                "inspection_id",
+                "event_id",
+                "verdict",
+                "segments",
+                "shown_segments",
+                "tubes",
+                "at",
+                "inspected_by",
+            ),
         ),
     )
     writes: ClassVar[tuple[type[Record], ...]] = (Question,)
@@ -155,7 +165,8 @@ def _scene(given: StageInput) -> Scene:
         given.all(Event),
         parts,
         given.all(Tube),
-        given.all(RevisedTube),
+        # A revision that a later one replaced still belongs to the inspection that made it.
+        [*given.all(RevisedTube), *(each.tube() for each in given.all(ShownTube))],
         given.all(Inspection),
     )
     objects = {each.object_id: each for each in given.all(Object)}

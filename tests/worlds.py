@@ -16,9 +16,9 @@ from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.inspection import InspectedTube, Inspection
 from earshot.schemas.object import Object
-from earshot.schemas.tube import Box, RevisedTube, Tube
+from earshot.schemas.tube import Box, RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
-from earshot.store.snapshot import _only
+from earshot.store.rows import only_declared
 from earshot.store.stage import Done, Stage, StageContext, StageInput
 from earshot.tasks.inspect_tubes import InspectTubes
 from earshot.tasks.write_questions import WriteQuestions
@@ -115,6 +115,7 @@ class World:
     tubes: Sequence[Tube]
     inspections: Sequence[Inspection] = ()
     revised: Sequence[RevisedTube] = field(default=())
+    shown: Sequence[ShownTube] = ()
 
     def given(self, stage: type[Stage[Any]]) -> StageInput:
         """What a stage gets: its tables, cut down to the fields that it declares, as in a run."""
@@ -125,10 +126,11 @@ class World:
             EventObject: self.parts,
             Tube: self.tubes,
             RevisedTube: self.revised,
+            ShownTube: self.shown,
             Inspection: self.inspections,
         }
         rows = {
-            reads.kind: [_only(row, reads) for row in tables[reads.kind]] for reads in stage.reads
+            reads.kind: [only_declared(row, reads) for row in tables[reads.kind]] for reads in stage.reads
         }
         return StageInput(self.video.video_id, rows)
 

@@ -26,8 +26,12 @@ EDGE_PART = 0.5
 NOISE = 6.0
 # Above these a camera shift per step is a cut or a failure, not a pan: no compensation then.
 MAX_SHIFT_PART = 0.15
+# Frames are blurred by this: noise of single pixels pulls the shift to zero, and fine texture that
+# moved by part of a pixel looks like motion.
 BLUR_PX = 1.0
+# Least-squares steps end after so many, or below this.
 STEPS, STEP_PX = 4, 0.03
+# Phase correlation has a peak for the camera and one for a large thing that moves.
 PEAKS = 2
 
 
@@ -52,7 +56,7 @@ def measure_motion(frames: Iterable[TimedFrame]) -> Motion:
     energy: list[npt.NDArray[np.uint8]] = []
     recent: deque[tuple[FloatArray, npt.NDArray[np.float64]]] = deque(maxlen=LAG + 1)
     for time_s, frame in frames:
-        grey = frame.mean(axis=-1, dtype=np.float32)
+        grey = _denoised(frame.mean(axis=-1, dtype=np.float32))
         if recent:
             place = recent[-1][1] + camera_shift(recent[-1][0], grey)
         else:
@@ -76,7 +80,6 @@ def camera_shift(before: FloatArray, after: FloatArray) -> npt.NDArray[np.float6
     steps, the one that leaves the smallest median change wins: a large thing that moves before a
     still camera has the strongest peak, but not most of the pixels.
     """
-    before, after = _denoised(before), _denoised(after)
     half = before[::2, ::2], after[::2, ::2]
     still = np.zeros(2)
     candidates = [still, _refined(*half, still)]
@@ -116,9 +119,7 @@ def _refined(
     return shift
 
 
-def _phase_shifts(
-    before: FloatArray, after: FloatArray
-) -> list[npt.NDArray[np.float64]]:
+def _phase_shifts(before: FloatArray, after: FloatArray) -> list[npt.NDArray[np.float64]]:
     """Return whole-pixel shifts (down, right) at the strongest peaks, best first."""
     window = np.outer(np.hanning(before.shape[0]), np.hanning(before.shape[1]))
     first, second = (np.fft.rfft2((g - g.mean()) * window) for g in (before, after))
@@ -129,7 +130,9 @@ def _phase_shifts(
     shifts = []
     for _ in range(PEAKS):
         peak = np.array(np.unravel_index(int(surface.argmax()), surface.shape))
-        rows, columns = (np.arange(at - 2, at + 3) % side for at, side in zip(peak, size, strict=True))
+        rows, columns = (
+            np.arange(at - 2, at + 3) % side for at, side in zip(peak, size, strict=True)
+        )
         surface[np.ix_(rows, columns)] = -np.inf
         shift = np.where(peak > size / 2, peak - size, peak).astype(np.float64)
         if np.all(np.abs(shift) <= MAX_SHIFT_PART * max(before.shape)):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from earshot.geometry.intervals import Normalised
 from earshot.media.audio import Envelope
-from earshot.media.frames import FrameSource
+from earshot.media.frames import FrameSource, SourceInfo
 from earshot.schemas.tube import TubeFlag, TubeSource
 from earshot.store.stage import Estimate
 
@@ -44,6 +44,7 @@ class Clip:
 
     Attributes:
         video_id: which video.
+        info: its length, rate and displayed size.
         window_s: (start, end) as the events have it.
         context_s: (start, end) around it that the tracker may look at.
         times_s: the sample times of the tubes, ascending.
@@ -53,6 +54,7 @@ class Clip:
     """
 
     video_id: str
+    info: SourceInfo
     window_s: tuple[float, float]
     context_s: tuple[float, float]
     times_s: tuple[float, ...]
@@ -73,6 +75,7 @@ class Found:
         source: where the boxes come from.
         synchrony: how well the motion follows the sound, in [0, 1]; None without sound.
         flags: what the backend doubts about it.
+        times_s: its own sample times, ascending; None where it has the clip's.
     """
 
     object_id: str
@@ -82,18 +85,20 @@ class Found:
     source: TubeSource
     synchrony: float | None
     flags: tuple[TubeFlag, ...] = ()
+    times_s: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class TrackResult:
     """What a tracker found in a clip; a target without a `Found` was not detected.
 
-    `refused` may say why, by object id.
+    `refused` may say why, by object id; `nameless` are tracks of a file that are none of them.
     """
 
     clip: Clip
     found: tuple[Found, ...]
     refused: Mapping[str, str] = field(default_factory=dict)
+    nameless: frozenset[str] = frozenset()
 
 
 class Tracker(Protocol):
@@ -115,6 +120,15 @@ class Tracker(Protocol):
     @property
     def weights_digest(self) -> str | None:
         """Digest of the weights' files."""
+        ...
+
+    @property
+    def looks(self) -> bool:
+        """Whether it takes frames and sound; if not, the media need not be there."""
+        ...
+
+    def stamp(self, video_id: str) -> str | None:
+        """Return a digest of what it takes from elsewhere for a video; None where nothing."""
         ...
 
     def open(self) -> None:

@@ -41,8 +41,11 @@ TRAVEL_PART = 0.4
 TRAVEL_FRAMES = 10
 # Edges are medians over this many frames to either side.
 SMOOTH = 3
+# SPREAD and half of LAG widen the box of what travels; it is narrowed by as many frames, but never
+# to less than this part.
 ERODE = 3
 LEAST = 0.3
+# Where motion ends in a small box, colours that agree less than this are not the thing at rest.
 ALIKE = 0.4
 # A track that moves less than this part of what the liveliest one does is noise.
 MIN_LIFE = 0.02
@@ -227,12 +230,13 @@ def _crop(frame: npt.NDArray[np.uint8], box: Floats) -> npt.NDArray[np.uint8]:
 
 
 def _colours(motion: Motion, track: Floats) -> Floats:
-    """Return the histogram (64,) of the middle of the largest box, 4 steps a channel, sum 1."""
+    """Return the histogram (64,) of a track where its box is largest."""
     at = int(np.nanargmax(_sizes(track)))
     return _histogram(motion.frames[at], track[at])
 
 
 def _histogram(frame: npt.NDArray[np.uint8], box: Floats) -> Floats:
+    """Return the histogram (64,) of the middle of a box, 4 steps a channel, sum 1."""
     middle = np.array([0.15, 0.15, -0.15, -0.15]) * np.tile(box[2:] - box[:2], 2)
     pixels = _crop(frame, box + middle).reshape(-1, 3) // 64
     codes = pixels[:, 0] * 16 + pixels[:, 1] * 4 + pixels[:, 2]
@@ -256,51 +260,61 @@ def _rests(motion: Motion, box: Floats, then: int, now: int) -> bool:
 
 def _region(track: Floats, motion: Motion) -> Region:
     moving = ~np.isnan(track[:, 0])
-    boxes = _smoothed(_eroded(track))
-    seen = np.flatnonzero(moving)
-    colours = _colours(motion, track)
-    gone = {
-        (int(then), way)
-        for then in _ends(moving)
-        for way in (-1, 1)
-        if _has_gone(track, int(then), way)
-    }
-    small = _sizes(track) < GONE_PART * np.nanmedian(_sizes(track))
-    for at in np.flatnonzero(~moving):
+    smooth = _smoothed(_eroded(track))
+    boxes, gone = _held(smooth, track, motion)
+    for then, way in gone:
+        # What moves at the last frame moved SPREAD frames ago; at the first it will.
+        there = (
+            slice(max(then - SPREAD, 0), then + 1) if way < 0 else slice(then, then + SPREAD + 1)
+        )
+        boxes[there] = np.nan
+    if np.isnan(boxes[:, 0]).all():
+        boxes = smooth
+    moving = moving & ~np.isnan(boxes[:, 0])
+    return Region(boxes=boxes, moving=moving, signal=_signal(boxes, motion))
+
+
+def _held(smooth: Floats, track: Floats, motion: Motion) -> tuple[Floats, set[tuple[int, int]]]:
+    """Return the boxes with those held where a thing rests, and the ends at which it went away.
+
+    An end is a frame and the side of it at which there is motion: -1 before it, 1 behind it.
+    """
+    boxes, seen = smooth.copy(), np.flatnonzero(~np.isnan(track[:, 0]))
+    sizes, colours = _sizes(track), _colours(motion, track)
+    ends = [(int(then), way) for then in _ends(~np.isnan(track[:, 0])) for way in (-1, 1)]
+    gone = {end for end in ends if _has_gone(track, *end)}
+    for at in np.flatnonzero(np.isnan(track[:, 0])).tolist():
         before, after = seen[seen < at][-1:], seen[seen > at][:1]
         for then, way in [(int(t), -1) for t in before] + [(int(t), 1) for t in after]:
-            if (then, way) in gone or not _rests(motion, boxes[then], then, int(at)):
+            if (then, way) in gone or not _rests(motion, smooth[then], then, at):
                 continue
-            if small[then] and _likeness(colours, motion, boxes[then], int(at)) < ALIKE:
-                gone.add((then,way))
+            is_small = sizes[then] < GONE_PART * np.nanmedian(sizes)
+            if is_small and _likeness(colours, motion, smooth[then], at) < ALIKE:
+                gone.add((then, way))
                 continue
-            boxes[at] = boxes[then]
+            boxes[at] = smooth[then]
             break
-    for then, way in gone:
-        # What moves here moved SPREAD frames ago, or will.
-        boxes[max(then - SPREAD, 0) : then + 1] = np.nan if way < 0 else boxes[max(then - SPREAD, 0) : then + 1]
-        if way > 0:
-            boxes[then : then + SPREAD + 1] = np.nan
-    if np.isnan(boxes[:, 0]).all():
-        boxes = _smoothed(_eroded(track))
-    return Region(boxes=boxes, moving=moving & ~np.isnan(boxes[:, 0]), signal=_signal(boxes, motion))
+    return boxes, gone
 
 
 def _eroded(track: Floats) -> Floats:
-    """Return the boxes without what SPREAD added."""
+    """Return the boxes without what SPREAD added to things that travel.
+
+    Each edge of the spread box is the farthest of its near past and future; the nearest of those
+    is the edge itself, where it moves one way. A side keeps at least LEAST of its length.
+    """
     out = np.full_like(track, np.nan)
-    n = len(track)
     for at in np.flatnonzero(~np.isnan(track[:, 0])):
         near = track[max(at - ERODE, 0) : at + ERODE + 1]
         near = near[~np.isnan(near[:, 0])]
         box = np.concatenate([near[:, :2].max(axis=0), near[:, 2:].min(axis=0)])
-        size, least = box[2:] - box[:2], LEAST * (track[at, 2:] - track[at, :2])
-        ok = size >= least
-        out[at] = np.where(np.tile(ok, 2), box, track[at])
+        enough = box[2:] - box[:2] >= LEAST * (track[at, 2:] - track[at, :2])
+        out[at] = np.where(np.tile(enough, 2), box, track[at])
     return out
 
 
 def _likeness(colours: Floats, motion: Motion, box: Floats, at: int) -> float:
+    """Return the part in [0, 1] of a thing's colours that a box has at a frame."""
     ours = _histogram(motion.frames[at], box)
     return float(np.minimum(colours, ours).sum())
 

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,18 +47,18 @@ from earshot.store.stage import (
     Stage,
     StageInput,
 )
+from earshot.tasks.track_objects.imports import ImportTracker
 from earshot.tasks.track_objects.protocol import Clip, Found, Target, Tracker, TrackResult
 from earshot.tasks.track_objects.synchrony import SynchronyTracker
 
 OpenFrames = Callable[[int | None], FrameSource]
-BACKENDS: dict[str, type[SynchronyTracker]] = {"synchrony": SynchronyTracker}
 
 
 class TrackObjects(Stage[TrackConfig]):
     """Follows objects with the configured backend (CONTRACTS 9, tracker)."""
 
     name: ClassVar[str] = "track"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     section: ClassVar[str] = "track"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(
@@ -77,11 +77,21 @@ class TrackObjects(Stage[TrackConfig]):
     @cached_property
     def tracker(self) -> Tracker:
         """The backend, not yet opened."""
-        return BACKENDS[self.config.backend](self.config)
+        if self.config.backend == "import":
+            return ImportTracker(self.config, self.context.input_base)
+        return SynchronyTracker(self.config)
 
     def digests(self) -> Digests:
         """Return the backend's digest as the model's."""
         return Digests(model=self.tracker.digest())
+
+    def outside(self, given: StageInput) -> dict[str, Any]:
+        """Return the digest of the imported files, where the backend has any."""
+        try:
+            stamp = self.tracker.stamp(given.video_id)
+        except ItemError:
+            stamp = "unreadable"
+        return {} if stamp is None else {"files": stamp}
 
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Return the ids of the video's objects."""
@@ -114,22 +124,24 @@ class TrackObjects(Stage[TrackConfig]):
                 traceback="".join(traceback.format_exception(fault)),
             )
         tubes = [tube for result in results for tube in self._tubes(result)]
-        items = _items(given, tubes)
+        items = _items(given, tubes, results)
+        said = [] if tubes else [f"no tube for any of {len(items)} object(s)"]
+        said += _nameless(results)
         return Done(
             given.video_id,
             items=items,
             rows=tuple(tubes),
             reason_code=None if tubes else "empty",
-            message=None if tubes else f"no tube for any of {len(items)} object(s)",
+            message="; ".join(said) or None,
         )
 
     def _opened_clips(self, given: StageInput, worker: Worker) -> list[Clip]:
         video = given.one(Video)
         wanted = self._clips(given, _unopened, None)
-        if not wanted:
-            return []
+        if not wanted or not self.tracker.looks:
+            return wanted
         path = local_path(video.uri, self.context.input_base, self.context.cache)
-        info = SourceInfo(video.duration_s, video.fps, video.width, video.height)
+        info = _info(video)
         envelope = None
         if video.has_audio and not video.is_silent:
             envelope = worker.call(read_envelope, path, -math.inf)
@@ -151,6 +163,7 @@ class TrackObjects(Stage[TrackConfig]):
                 clips.append(
                     Clip(
                         video_id=given.video_id,
+                        info=_info(video),
                         window_s=(window.start_s, window.end_s),
                         context_s=context_s,
                         times_s=sample_times(window.start_s, window.end_s, self.config.fps),
@@ -178,7 +191,7 @@ class TrackObjects(Stage[TrackConfig]):
             video_id=clip.video_id,
             object_id=found.object_id,
             window=Interval(start_s=clip.window_s[0], end_s=clip.window_s[1]),
-            times_s=clip.times_s,
+            times_s=clip.times_s if found.times_s is None else found.times_s,
             boxes=boxes_from_array(np.round(found.boxes, 6)),
             state=states_from_array(found.states),
             score=tuple(None if math.isnan(score) else score for score in scores.tolist()),
@@ -190,6 +203,7 @@ class TrackObjects(Stage[TrackConfig]):
             backend_version=self.tracker.backend_version,
             weights_digest=self.tracker.weights_digest,
             settings_digest=self.tracker.digest(),
+            flags=found.flags,
         )
 
 
@@ -251,7 +265,11 @@ def _targets(given: StageInput, event_ids: tuple[str, ...]) -> tuple[Target, ...
     )
 
 
-def _items(given: StageInput, tubes: Sequence[Tube]) -> tuple[Item, ...]:
+def _items(
+    given: StageInput, tubes: Sequence[Tube], results: Sequence[TrackResult]
+) -> tuple[Item, ...]:
+    """Return what became of each object; the last window that refused it says why."""
+    refused = {object_id: why for each in results for object_id, why in each.refused.items()}
     tracked = {tube.object_id for tube in tubes}
     seen = {p.object_id for p in given.all(EventObject) if p.audibility != "audible_only"}
     items = []
@@ -259,12 +277,26 @@ def _items(given: StageInput, tubes: Sequence[Tube]) -> tuple[Item, ...]:
         if thing.object_id in tracked:
             items.append(Item(thing.object_id))
         elif thing.object_id in seen:
-            message = f"no {thing.name} found"
+            message = refused.get(thing.object_id, f"no {thing.name} found")
             items.append(Item(thing.object_id, "filtered", "not_detected", message))
         else:
             message = f"{thing.name} is heard in all of its events and seen in none"
             items.append(Item(thing.object_id, "filtered", "audible_only", message))
     return tuple(items)
+
+
+def _nameless(results: Sequence[TrackResult]) -> list[str]:
+    """Say which tracks of the files are no object in any window."""
+    left = frozenset[str].intersection(*(each.nameless for each in results)) if results else ()
+    if not left:
+        return []
+    shown = sorted(left)
+    more = f" and {len(shown) - 8} more" if len(shown) > 8 else ""
+    return [f"{len(shown)} track(s) of the file are no object here: {', '.join(shown[:8])}{more}"]
+
+
+def _info(video: Video) -> SourceInfo:
+    return SourceInfo(video.duration_s, video.fps, video.width, video.height)
 
 
 def _first_seen(found: Found) -> tuple[int, float]:

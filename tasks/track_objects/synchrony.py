@@ -47,6 +47,7 @@ class SynchronyTracker:
     backend = "synchrony"
     backend_version = "2"
     weights_digest: str | None = None
+    looks = True
 
     def __init__(self, config: TrackConfig) -> None:
         self._long_side_px = config.long_side_px
@@ -61,6 +62,11 @@ class SynchronyTracker:
         """Return the digest of backend, version and settings."""
         settings = {"long_side_px": self._long_side_px}
         return digest_of([self.backend, self.backend_version, settings])
+
+    def stamp(self, video_id: str) -> str | None:
+        """Return None: it takes nothing but clips."""
+        del video_id
+        return None
 
     def estimate(self, clips: Iterable[Clip]) -> Estimate:
         """Return the frames that will be looked at; nothing costs calls or GPU time."""

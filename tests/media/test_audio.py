@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from earshot.media.audio import HOP_S, Envelope, dbfs, read_envelope
+from earshot.errors import MediaError
+from earshot.media.audio import HOP_S, Envelope, _Hops, dbfs, read_envelope
 
 Maker = Callable[..., Path]
 QUIET = -60.0
@@ -81,3 +83,56 @@ def test_real_clips(shared_data: Path) -> None:
     assert level(read(videos / "llp_BjCEufrlXm4.mp4"), 0, 10) > 0.01
     assert read(videos / "sam2_01_dog.mp4").is_silent
     assert read_envelope(videos / "sam2_bedroom.mp4", QUIET) is None
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000])
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_rates_and_layouts(make_video: Maker, rate: int, layout: str) -> None:
+    """Any rate and any number of channels give the same times; all channels count alike."""
+    path = make_video(
+        "clip.mkv", tone=[0.0] * 5 + [0.5] * 10 + [0.0] * 5, sound=("flac", rate, layout)
+    )
+    found, channels = read(path), {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    assert level(found, 0.0, 0.49) < 1e-3
+    assert level(found, 0.52, 1.48) == pytest.approx(0.5 / np.sqrt(2 * channels), rel=0.02)
+    assert found.times_s[np.argmax(found.onsets)] == pytest.approx(0.5, abs=0.04)
+    assert found.times_s[-1] == pytest.approx(2.0, abs=0.02)
+
+
+def test_opposite_channels_do_not_cancel(tmp_path: Path) -> None:
+    """Sound in opposite phase left and right is loud."""
+    wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    frame = av.AudioFrame.from_ndarray(
+        np.stack([wave, -wave]).astype(np.float32), format="fltp", layout="stereo"
+    )
+    frame.sample_rate = 16000
+    with av.open(str(tmp_path / "phase.wav"), "w") as out:
+        stream = out.add_stream("pcm_f32le", rate=16000, layout="stereo")
+        for part in av.AudioResampler("flt", "stereo", 16000).resample(frame):
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    assert level(read(tmp_path / "phase.wav"), 0.1, 0.9) == pytest.approx(0.354, rel=0.02)
+
+
+def test_absurd_times_are_a_fault(tmp_path: Path) -> None:
+    """A sound stamped far behind the container's end does not fill the memory with silence."""
+    hops = _Hops(tmp_path / "x.mp4", latest_s=10.0)
+    with pytest.raises(MediaError) as caught:
+        hops.add(np.zeros((1, 1600), np.float32), 1e9, 16000)
+    assert caught.value.code == "decode_error"
+
+
+def test_samples_without_times_follow(tmp_path: Path) -> None:
+    """Sound whose container stamps nothing lies end to end."""
+    hops = _Hops(tmp_path / "x.raw", latest_s=10.0)
+    for loudness in (0.1, 0.2):
+        hops.add(np.full((1, 1600), loudness, np.float32), None, 16000)
+    assert hops.rms() == pytest.approx([0.1] * 10 + [0.2] * 10)
+
+
+def test_onsets_of_clips_lie_where_they_are_heard(shared_data: Path) -> None:
+    """Bursts that were read off a clip's spectrogram stand among its onsets."""
+    found = read(shared_data / "videos" / "llp_BjCEufrlXm4.mp4")
+    for heard_s in (2.0, 4.1, 7.0, 8.6):
+        near = np.abs(found.times_s - heard_s) < 0.3
+        assert found.onsets[near].max() > 0.5

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from earshot.errors import ItemError, MediaError
@@ -124,3 +125,92 @@ def test_close_ends_the_child() -> None:
     worker.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def squares(count: int, side: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Arrays whose every value is their number."""
+    for number in range(count):
+        yield float(number), np.full((side, side, 3), number, np.uint8)
+
+
+def failing(count: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Some arrays, then a fault."""
+    yield from squares(count, 4)
+    raise MediaError("decode_error", "broken", "7")
+
+
+def slow(first_s: float) -> Iterator[tuple[float, np.ndarray]]:
+    """One array after a while, the next after a minute."""
+    time.sleep(first_s)
+    yield next(squares(1, 4))
+    time.sleep(60)
+    yield next(squares(1, 4))
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child finds this module by the name that it has here."""
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    for function in (squares, failing, slow):
+        monkeypatch.setattr(function, "__module__", "tests.media.test_child")
+
+
+@pytest.mark.parametrize("side", [4, 16])
+def test_arrays_cross_whole_and_in_order(importable: None, side: int) -> None:
+    """Arrays come as they were sent, by shared memory or, too large for a slot, by the pipe."""
+    with Worker(30) as worker:
+        got = list(worker.arrays(200, squares, 10, side))
+        assert [number for number, _ in got] == list(range(10))
+        assert all(array.shape == (side, side, 3) for _, array in got)
+        assert all((array == number).all() for number, array in got)
+
+
+def test_fault_behind_arrays(importable: None) -> None:
+    """A fault comes behind the arrays before it, and the child serves on."""
+    with Worker(30) as worker:
+        stream = worker.arrays(48, failing, 5)
+        assert [next(stream)[0] for _ in range(5)] == [0, 1, 2, 3, 4]
+        with pytest.raises(MediaError, match="broken"):
+            next(stream)
+        pid = worker.call(os.getpid)
+        stream = worker.arrays(48, failing, 50)
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+        assert worker.call(os.getpid) == pid
+
+
+def test_hanging_stream_times_out(importable: None) -> None:
+    """The limit holds for each array, also while a stream is left."""
+    with Worker(0.5) as worker:
+        for leave in (False, True):
+            stream = worker.arrays(48, slow, 0.0 if leave else 60.0)
+            if leave:
+                next(stream)
+                started = time.monotonic()
+                stream.close()  # type: ignore[attr-defined]
+                assert time.monotonic() - started < 5
+            else:
+                with pytest.raises(ItemError) as caught:
+                    next(stream)
+                assert caught.value.code == "timeout"
+        assert worker.call(math.sqrt, 9.0) == 3.0
+
+
+def test_one_reader_at_a_time(worker: Worker) -> None:
+    """A call inside a stream is the caller's mistake, and says so."""
+    stream = worker.stream(range, 3)
+    assert next(stream) == 0
+    with pytest.raises(RuntimeError, match="one reader"):
+        worker.call(math.sqrt, 4.0)
+    assert list(stream) == [1, 2]
+
+
+def test_worker_leaves_no_handles() -> None:
+    """Handles and memory go with the child."""
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    for _ in range(3):
+        with Worker(10) as worker:
+            worker.call(math.sqrt, 4.0)
+    if before:
+        assert len(list(Path("/proc/self/fd").iterdir())) == before

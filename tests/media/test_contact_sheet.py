@@ -13,18 +13,23 @@ import pytest
 from PIL import Image
 
 from earshot.geometry.intervals import contains
+from earshot.media.audio import HOP_S, Envelope, read_envelope
 from earshot.media.contact_sheet import (
+    LOUDNESS_STEPS,
     PALETTE,
     Lane,
     Mark,
     Panel,
+    Stretch,
     Timeline,
     best_time_s,
     contact_sheet,
+    loudness,
     panels_for,
+    stretches,
 )
-from earshot.media.frames import Frame, read_frames
-from earshot.media.panel import CELL_PX, RGB, TITLE_ROW_PX
+from earshot.media.frames import Frame, PyavSource, SourceInfo
+from earshot.media.panel import CELL_PX, GREY, RGB, TITLE_ROW_PX, WHITE
 from earshot.media.sample_world import write_sample_world
 from earshot.schemas.arrow import from_table
 from earshot.schemas.base import to_intervals
@@ -123,6 +128,63 @@ def test_a_timeline_shows_the_frames_time_and_what_is_asked(tmp_path: Path) -> N
     assert {round(column / CELL_PX, 1) for column in asked - alone} == {0.3, 0.6}
 
 
+def test_a_lane_shows_when_its_object_is_seen(tmp_path: Path) -> None:
+    """Below the lane: full where it is visible, hollow where absent, grey dots where unknown."""
+    states = (
+        Stretch(0.0, 4.0, "visible"),
+        Stretch(4.0, 7.0, "absent"),
+        Stretch(7.0, 10.0, "unknown"),
+    )
+    timeline = Timeline(10.0, (Lane(BLUE, (), states),))
+    panel = make_panel(marks=(), timeline=timeline, time_s=0.0)
+    top = EDGE + TITLE_ROW_PX + 236 + 12
+    strip = drawn(tmp_path, panel)[top + 14 : top + 18, EDGE + 6 : EDGE + CELL_PX]
+    seen, away, unknown = np.split(strip, [round(0.4 * CELL_PX) - 6, round(0.7 * CELL_PX) - 6], 1)
+    assert is_colour(seen[:, :-3], BLUE).all()
+    assert is_colour(away, WHITE).any()
+    assert is_colour(away[:, :-3], BLUE).any(axis=0).all()
+    assert not is_colour(unknown[:, 3:], BLUE).any()
+    assert 0.2 < is_colour(unknown, GREY).any(axis=0).mean() < 0.6
+
+
+def test_the_sound_and_the_events_stand_above_the_lanes(tmp_path: Path) -> None:
+    """The wave is tall where it is loud, and a dark bar below it covers each event's segment."""
+    loud = (0.0,) * 50 + (1.0,) * 50
+    timeline = Timeline(10.0, (Lane(BLUE, ()),), loudness=loud, events=(((2.0, 4.0),),))
+    panel = make_panel(marks=(), timeline=timeline, time_s=9.9)
+    below = drawn(tmp_path, panel)[EDGE + TITLE_ROW_PX + 236 + 12 :, EDGE : EDGE + CELL_PX]
+    tall = is_colour(below[:30], GREY).sum(axis=0)
+    assert tall[: CELL_PX // 2 - 4].max() <= 1
+    assert tall[CELL_PX // 2 + 4 : CELL_PX - 20].max() > 24
+    bar = np.flatnonzero((below[36] < 60).all(axis=-1)[: CELL_PX - 20])
+    assert bar[0] == pytest.approx(0.2 * CELL_PX, abs=2)
+    assert bar[-1] == pytest.approx(0.4 * CELL_PX, abs=2)
+
+
+def test_states_of_two_tubes_are_one_lane() -> None:
+    """Where one tube sees the object it is seen; a hole between two windows is no stretch."""
+    dog = make_object()
+    tubes = [seen(dog, [1, 2]), seen(dog, [2, 3])]
+    assert [(s.start_s, s.end_s, s.state) for s in stretches(tubes)] == [
+        (0.0, 1.0, "absent"),
+        (1.0, 4.0, "visible"),
+        (4.0, 10.0, "absent"),
+    ]
+    early, late = seen(dog, [0, 1, 2], of=3), seen(dog, [0, 1, 2], of=3)
+    late = late.model_copy(update={"times_s": (20.0, 21.0, 22.0)})
+    assert [s.start_s for s in stretches([early, late])] == [0.0, 20.0]
+
+
+def test_loudness_is_relative_to_the_loudest() -> None:
+    """The loudest step is 1, a silent track is 0 throughout, and time before the end is padded."""
+    rms = np.concatenate([np.full(100, 0.01), np.full(100, 0.04)])
+    steps = loudness(Envelope(rms, is_silent=False), 400 * HOP_S)
+    assert steps[0] == pytest.approx(0.5)
+    assert steps[LOUDNESS_STEPS * 3 // 8] == 1
+    assert steps[-1] == 0
+    assert set(loudness(Envelope(rms, is_silent=True), 2.0)) == {0.0}
+
+
 @pytest.mark.parametrize(("count", "columns", "across"), [(1, 3, 1), (3, 2, 2), (4, 3, 3)])
 def test_panels_stand_in_rows(tmp_path: Path, count: int, columns: int, across: int) -> None:
     """A sheet is as wide as its fullest row, and every frame is on it."""
@@ -191,6 +253,7 @@ def seen(thing: Object, times: list[int], of: int = 10) -> Tube:
     shown = [second in times for second in range(of)]
     return make_tube(
         thing,
+        window=(0.0, float(of)),
         times_s=tuple(float(second) for second in range(of)),
         boxes=tuple(box if each else None for each in shown),
         state=tuple("visible" if each else "absent" for each in shown),
@@ -247,8 +310,15 @@ def test_panels_say_what_the_records_say() -> None:
         Mark((0.1, 0.1, 0.5, 0.5), "dog", PALETTE[0], sounding=True),
         Mark((0.1, 0.1, 0.5, 0.5), "cat", PALETTE[1], sounding=False),
     )
-    lanes = (Lane(PALETTE[0], ((0.0, 3.0), (6.0, 8.0))), Lane(PALETTE[1], ()))
-    assert panel.timeline == Timeline(20.0, lanes)
+    assert panel.timeline is not None
+    said = [(lane.colour, lane.sounding) for lane in panel.timeline.lanes]
+    assert said == [(PALETTE[0], ((0.0, 3.0), (6.0, 8.0))), (PALETTE[1], ())]
+    assert panel.timeline.events == (((0.0, 4.0),), ((6.0, 8.0),))
+    assert [(s.start_s, s.end_s, s.state) for s in panel.timeline.lanes[1].states] == [
+        (0.0, 7.0, "absent"),
+        (7.0, 8.0, "visible"),
+        (8.0, 10.0, "absent"),
+    ]
 
 
 def test_a_video_without_labels_is_named_by_its_id() -> None:
@@ -265,16 +335,23 @@ def test_real_videos_are_drawn(tmp_path: Path) -> None:
         return from_table(kind, pq.read_table(world.truth / f"{kind.TABLE}.parquet"))
 
     def frame_at(video: Video, time_s: float) -> Frame:
-        return next(read_frames(world.manifest.parent / video.uri, (time_s,)))[1]
+        info = SourceInfo(video.duration_s, video.fps, video.width, video.height)
+        return next(PyavSource(world.manifest.parent / video.uri, info).frames((time_s,)))[1]
+
+    def envelope_of(video: Video) -> Envelope | None:
+        return read_envelope(world.manifest.parent / video.uri, -60)
 
     panels = panels_for(
-        rows(Video), rows(Tube), rows(Object), rows(EventObject), frame_at, rows(Event)
-    )
+        rows(Video), rows(Tube), rows(Object), rows(EventObject), frame_at, rows(Event),
+        envelope_of,
+    )  # fmt: skip
     assert len(panels) == 2
     for panel in panels:
         assert panel.timeline is not None
         lanes = panel.timeline.lanes
         assert any(mark.sounding for mark in panel.marks)
         assert any(contains(lane.sounding, panel.time_s) for lane in lanes)
+        assert len(panel.timeline.loudness) == LOUDNESS_STEPS
+        assert max(panel.timeline.loudness) == 1
     pixels = drawn(tmp_path, *panels, columns=2)
     assert is_colour(pixels, BLUE).sum() > 500

@@ -79,7 +79,7 @@ def test_faults_of_remote_files(tmp_path: Path) -> None:
     assert code_of("memory://bucket/gone.mp4", tmp_path, cache) == "not_found"
     assert code_of("memory://bucket/big.mp4", tmp_path, cache, max_bytes=99) == "too_large"
     assert code_of("nosuchplace://x/y.mp4", tmp_path, cache) == "bad_entry"
-    assert not list(cache.rglob("*.part"))
+    assert not list(cache.rglob("*.~part"))
 
 
 def test_digest_is_the_contents(video: Path, tmp_path: Path) -> None:

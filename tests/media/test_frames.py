@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -142,3 +143,86 @@ def test_damaged_file_is_a_media_error(shared_data: Path) -> None:
     with pytest.raises(MediaError) as caught:
         list(PyavSource(path, SourceInfo(5, 10, 1280, 720)).window(0.0, 5.0, 5))
     assert caught.value.code == "decode_error"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("clip.mp4", "libx264", {"x264-params": "open-gop=1:bframes=3:b-pyramid=normal"}),
+        ("clip.mkv", "libx264", {"x264-params": "open-gop=1:bframes=3"}),
+        ("clip.ts", "libx264", {"x264-params": "bframes=3"}),
+        ("clip.avi", "mpeg4", {}),
+        ("clip.mp4", "libx265", {"x265-params": "log-level=none:open-gop=1:bframes=4"}),
+        ("clip.webm", "libvpx-vp9", {"lag-in-frames": "10"}),
+        ("clip.mkv", "libsvtav1", {}),
+        ("clip.h264", "libx264", {}),
+    ],
+)
+def test_every_window_shows_what_reading_from_the_start_shows(
+    make_video: Maker, name: str, codec: str, options: dict[str, str]
+) -> None:
+    """Open groups, reordered frames and containers without an index seek to the right frame."""
+    path = make_video(
+        name, times_s=[i / 10 for i in range(40)], gop=8, codec=codec, options=options
+    )
+    source = PyavSource(path, INFO)
+    times = tuple(round(0.05 + i / 10, 3) for i in range(39))
+    whole = dict(source.frames(times))
+    assert len({frame.tobytes() for frame in whole.values()}) > 12
+    for start in range(0, 39, 3):
+        (time_s, frame), *_ = itertools.islice(source.frames(times[start:]), 1)
+        assert np.array_equal(frame, whole[time_s]), time_s
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.mp4"])
+def test_cut_file_does_not_show_its_last_frame_for_ever(make_video: Maker, name: str) -> None:
+    """A time behind the cut is a fault; before it, the frames come."""
+    path = make_video(
+        name, times_s=[i / 10 for i in range(60)], size=(128, 96), noise=True, movflags=FRONT[name]
+    )
+    path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
+    source = PyavSource(path, SourceInfo(6.0, 10, 128, 96))
+    assert len(list(itertools.islice(source.frames([0.0, 0.5]), 2))) == 2
+    with pytest.raises(MediaError) as caught:
+        list(source.frames([0.0, 5.5]))
+    assert caught.value.code in ("truncated", "decode_error")
+
+
+FRONT = {"cut.mkv": None, "cut.mp4": "faststart"}
+
+
+def test_frames_have_the_asked_size_throughout(make_video: Maker) -> None:
+    """Frames have the shape of `info`, whatever the stream's own size is there."""
+    source = PyavSource(make_video(), SourceInfo(2.0, 10, 32, 40))
+    assert {frame.shape for _, frame in source.frames([0.0, 1.0])} == {(40, 32, 3)}
+
+
+def test_frames_are_the_callers_own(make_video: Maker) -> None:
+    """Frames of a child stay as they are when later ones come."""
+    path = make_video(times_s=[i / 10 for i in range(30)])
+    times = window_times(0.0, 2.9, 10)
+    with Worker(30) as worker:
+        theirs = list(ChildSource(worker, path, INFO).frames(times))
+    assert [index_of(frame) for _, frame in theirs] == list(range(29))
+
+
+def test_child_source_left_early_keeps_its_child(make_video: Maker) -> None:
+    """A window that is not read to its end costs nothing, and the next one is right."""
+    path = make_video(times_s=[i / 10 for i in range(40)])
+    with Worker(30) as worker:
+        pid = worker.call(os.getpid)
+        source = ChildSource(worker, path, INFO)
+        for start in range(5):
+            frames = source.frames(window_times(start / 10, 3.0, 10))
+            assert index_of(next(frames)[1]) == start
+            frames.close()  # type: ignore[attr-defined]
+        assert worker.call(os.getpid) == pid
+
+
+def test_origin_is_the_containers(shared_data: Path) -> None:
+    """A picture that begins behind its sound keeps its place: time zero is the container's."""
+    path = shared_data / "videos" / "vidor_8665030691.mp4"
+    info = SourceInfo(27.7, 29.97, 640, 362)
+    shown = dict(PyavSource(path, info).frames([0.0, 0.033, 0.0334, 0.0650, 0.0668]))
+    assert np.array_equal(shown[0.033], shown[0.0650])
+    assert not np.array_equal(shown[0.0650], shown[0.0668])

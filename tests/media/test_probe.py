@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +153,115 @@ def test_real_clips_are_measured_as_published(shared_data: Path) -> None:
             assert found.audio_codec == entry["audio_codec"]
             silent = path.name in ("sam2_01_dog.mp4", "intel_car-detection.mp4")
             assert found.is_silent == (silent if entry["audio_codec"] else None)
+
+
+def flip_bytes(path: Path, count: int = 40) -> Path:
+    """Alter bytes in the middle third of a file, where the pictures are."""
+    data, rng = bytearray(path.read_bytes()), random.Random(3)
+    for _ in range(count):
+        data[rng.randrange(len(data) // 3, 2 * len(data) // 3)] ^= rng.randrange(1, 256)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "libx265"])
+def test_concealed_damage_is_no_picture(make_video: Maker, codec: str) -> None:
+    """What a decoder makes up is a fault, also where it reports none."""
+    options = {"x265-params": "hash=1:log-level=none"} if codec == "libx265" else {}
+    path = make_video(
+        "damaged.mkv",
+        times_s=[i / 10 for i in range(60)],
+        codec=codec,
+        options=options,
+        size=(128, 96),
+        noise=True,
+    )
+    assert probe(path, QUIET).n_frames == 60
+    assert code_of(flip_bytes(path)) == "decode_error"
+
+
+def test_damaged_sound_is_told(make_video: Maker) -> None:
+    """Sound that fails to decode is a fault of the video."""
+    path = make_video(
+        "noise.mkv", times_s=[0.0, 2.0], tone=[0.5] * 20, sound=("flac", 44100, "mono")
+    )
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = random.Random(2).randbytes(3000)
+    path.write_bytes(data)
+    assert code_of(path) in ("decode_error", "truncated")
+
+
+def test_frames_missing_from_the_middle(make_video: Maker) -> None:
+    """An index that has more frames than come out is told, though the end is right."""
+    path = make_video("gap.mp4", times_s=[i / 10 for i in range(60)], gop=1)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stsz") + 4
+    _, _, count = struct.unpack(">III", data[at : at + 12])
+    assert count == 60
+    sizes = list(struct.unpack(f">{count}I", data[at + 12 : at + 12 + 4 * count]))
+    sizes[20:28] = [0] * 8
+    data[at + 12 : at + 12 + 4 * count] = struct.pack(f">{count}I", *sizes)
+    path.write_bytes(data)
+    assert code_of(path) in ("truncated", "decode_error")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("movflags", [None, "faststart"])
+def test_cut_mp4_never_passes(make_video: Maker, share: float, movflags: str | None) -> None:
+    """Wherever an mp4 is cut, in its index or in its pictures, it has a reason."""
+    path = make_video("cut.mp4", times_s=[i / 10 for i in range(50)], movflags=movflags)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    assert code_of(path) in ("unreadable", "truncated")
+
+
+@pytest.mark.parametrize("name", ["holes.mp4", "holes.mkv"])
+def test_zeros_in_the_middle(make_video: Maker, name: str) -> None:
+    """A download that left a hole of zeros is no whole video."""
+    path = make_video(name, times_s=[i / 10 for i in range(60)], size=(128, 96), noise=True)
+    data = bytearray(path.read_bytes())
+    third = len(data) // 3
+    data[third : 2 * third] = bytes(third)
+    path.write_bytes(data)
+    assert code_of(path) in ("decode_error", "truncated")
+
+
+def test_av1_is_measured(make_video: Maker) -> None:
+    """AV1 is decoded like the rest."""
+    found = probe(make_video("clip.mkv", codec="libsvtav1"), QUIET)
+    assert (found.video_codec, found.n_frames, found.width) == ("av1", 20, 64)
+
+
+def test_of_two_pictures_the_larger_counts(make_video: Maker) -> None:
+    """Neither the order of streams nor a small preview decides."""
+    found = probe(make_video("two.mkv", second_size=(128, 96)), QUIET)
+    assert (found.width, found.height, found.n_frames) == (128, 96, 20)
+
+
+@pytest.mark.parametrize("name", ["long.mp4", "long.mkv"])
+def test_sound_that_outlasts_the_picture(make_video: Maker, name: str) -> None:
+    """A length is that of the container; a picture that ends earlier is not cut."""
+    found = probe(make_video(name, tone=[0.5] * 50), QUIET)
+    assert found.duration_s == pytest.approx(5, abs=0.15)
+    assert found.n_frames == 20
+
+
+def test_raw_stream_is_measured(make_video: Maker) -> None:
+    """A stream without container has frames and a rate; nothing promised a length."""
+    found = probe(make_video("raw.h264"), QUIET)
+    assert (found.n_frames, found.duration_s > 0) == (20, True)
+
+
+def test_edge_files_have_a_verdict(shared_data: Path) -> None:
+    """Of seven odd files one is damaged, and says so; the others open."""
+    paths = sorted((shared_data / "videos" / "edge").glob("*.m*[4v]"))
+    assert len(paths) == 7
+    with Worker(60) as worker:
+        verdicts = {}
+        for path in paths:
+            try:
+                verdicts[path.name] = worker.call(probe, path, QUIET).n_frames
+            except MediaError as fault:
+                verdicts[path.name] = fault.code
+    assert verdicts.pop("corrupted.mp4") == "decode_error"
+    assert all(isinstance(verdict, int) for verdict in verdicts.values())

@@ -26,7 +26,7 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.ids import VIDEO_ID, check_video_id
 from earshot.schemas.ledger import REASONS, LedgerRow
-from earshot.schemas.tube import Box, RevisedTube, Tube
+from earshot.schemas.tube import Box, RevisedTube, ShownTube, Tube
 
 R = TypeVar("R", bound=Record)
 
@@ -202,4 +202,5 @@ BUILDERS: dict[type[Frozen], Callable[[type[Frozen]], st.SearchStrategy[Frozen]]
     LedgerRow: _ledger_rows,
     Tube: _tubes,
     RevisedTube: _tubes,
+    ShownTube: _tubes,
 }

@@ -284,7 +284,7 @@ def test_record_id_joins_the_key() -> None:
 def test_only_what_people_decide_accumulates() -> None:
     """Inspections and the tubes that people left count under whatever stage key they were made."""
     kept = {kind.TABLE for kind in KINDS if kind.ACCUMULATES}
-    assert kept == {"inspections", "revised_tubes"}
+    assert kept == {"inspections", "revised_tubes", "shown_tubes"}
 
 
 def test_an_instant_is_one_whatever_its_time_zone() -> None:

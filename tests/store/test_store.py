@@ -221,13 +221,13 @@ def test_quarantine_retry_and_drop(tmp_path: Path) -> None:
     assert run_all(snapshot, run_id="later") == []
     found = snapshot.latest("probe", "a")
     assert found is not None
-    decide(snapshot.workspace, Decision("retry", "probe", "a", found.part.part_id))
+    decide(snapshot.workspace, Decision("retry", "probe", "a", found.state.key, 1))
     receipts = run_all(snapshot, run_id="retry")
     assert [receipt.counts for receipt in receipts] == [{"quarantined": 1}]
     found = snapshot.latest("probe", "a")
     assert found is not None
     assert found.state.attempts == 2
-    decide(snapshot.workspace, Decision("drop", "probe", "a", found.part.part_id))
+    decide(snapshot.workspace, Decision("drop", "probe", "a", found.state.key, 2))
     snapshot.refresh()
     counts = count_stages(snapshot)
     reconcile(counts)

@@ -102,3 +102,16 @@ def test_a_video_without_events_is_done_and_empty() -> None:
     outcome = inspect(world(events=()))
     assert isinstance(outcome, Done)
     assert outcome.reason_code == "empty"
+
+
+def test_a_tube_of_unsure_name_is_rejected() -> None:
+    """Two that sound as one: no rule knows who is who, so no event rests on such a tube."""
+    doubted = tube_of(DOG, (2.0, 6.0), flags=("ambiguous_identity",))
+    outcome = inspect(world(doubted))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason_code == "ambiguous_identity"
+    assert [item.reason_code for item in outcome.items] == ["ambiguous_identity"]
+    sure = inspect(world(doubted, tube_of(DOG, (2.0, 6.0), ordinal=1)))
+    assert isinstance(sure, Done)
+    (inspection,) = sure.records
+    assert sorted(tube.verdict for tube in inspection.tubes) == ["ok", "rejected"]

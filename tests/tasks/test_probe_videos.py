@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import av
+import fsspec
 import numpy as np
 import pytest
 
@@ -105,6 +107,27 @@ def test_outside_facts_are_the_contents(folder: Path) -> None:
     (folder / "good.mp4").write_bytes(b"other")
     assert stage(folder).outside(given("v", "good.mp4")) != before
     assert stage(folder).outside(given("v", "gone.mp4")) == {"media": "missing"}
+
+
+def test_planning_downloads_nothing(folder: Path) -> None:
+    """A remote video's key comes from what its place says, and is the same once it was fetched."""
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/plan/good.mp4", (folder / "good.mp4").read_bytes())
+    remote = given("v", "memory://plan/good.mp4")
+    before = stage(folder).outside(remote)
+    assert not (folder / "cache").exists()
+    (outcome,) = stage(folder).run([remote])
+    assert isinstance(outcome, Done)
+    assert stage(folder).outside(remote) == before
+    memory.pipe("/plan/good.mp4", b"other")
+    assert stage(folder).outside(remote) != before
+
+
+def test_copied_or_touched_file_is_the_same(folder: Path) -> None:
+    """A new time on the same content does not open the video again."""
+    before = stage(folder).outside(given("v", "good.mp4"))
+    os.utime(folder / "good.mp4", (1, 1))
+    assert stage(folder).outside(given("v", "good.mp4")) == before
 
 
 def test_captions_do_not_touch_the_probe() -> None:

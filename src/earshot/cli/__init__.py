@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from earshot import __version__
-from earshot.cli import build, demo, evaluate, inside, project, release, server
+from earshot.cli import build, demo, evaluate, gc, inside, project, release, score_tubes, server
 from earshot.errors import EarshotError
 
 app = typer.Typer(
@@ -31,8 +32,10 @@ app.command()(build.build)
 app.command()(inside.status)
 app.command()(inside.history)
 app.add_typer(inside.quarantine_app, name="quarantine")
+app.command()(gc.gc)
 app.command()(release.release)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.command()(score_tubes.score_tubes)
 app.add_typer(project.config_app, name="config")
 app.command()(project.formats)
 app.command()(project.doctor)
@@ -66,6 +69,14 @@ def main() -> None:
             raise
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        from earshot.store.workspace import disk_fault, is_disk_fault
+
+        if os.environ.get("EARSHOT_DEBUG") or not is_disk_fault(error, Path.cwd()):
+            raise
+        said = disk_fault(Path(os.fsdecode(error.filename or "a file")), error)
+        typer.secho(f"error: {said}", fg="red", err=True)
+        sys.exit(said.exit_code)
     except KeyboardInterrupt:
         typer.secho(
             "stopped; the same command goes on where this one left off", fg="yellow", err=True

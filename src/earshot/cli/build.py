@@ -33,6 +33,12 @@ Only = Annotated[str | None, typer.Option("--only", help="This stage alone.")]
 Force = Annotated[
     list[str] | None, typer.Option("--force", help="Compute this stage again (may be repeated).")
 ]
+Reopen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reopen", help="People inspect these again, videos or events: their verdicts so far end."
+    ),
+]
 Items = Annotated[
     list[str] | None,
     typer.Option("--items", help="These videos alone: ids, with commas or repeated."),
@@ -49,6 +55,7 @@ def plan(
     only: Only = None,
     force: Force = None,
     items: Items = None,
+    reopen: Reopen = None,
     input_kind: Kind = None,
     media_root: MediaRoot = None,
     json: Json = False,
@@ -57,7 +64,7 @@ def plan(
     from earshot.tasks.pipeline import open_run
 
     request = request_of(input, workspace, config, start, to, only, force, items)
-    told = {"input_kind": input_kind, "media_root": media_root}
+    told = {"input_kind": input_kind, "media_root": media_root, "reopen": _split(reopen)}
     run = open_run(request.model_copy(update=told), keep=False)
     plans = run.plan()
     if json:
@@ -77,6 +84,7 @@ def build(
     only: Only = None,
     force: Force = None,
     items: Items = None,
+    reopen: Reopen = None,
     no_prefect: Annotated[
         bool, typer.Option("--no-prefect", help="Run in a plain loop, without a server.")
     ] = False,
@@ -87,7 +95,12 @@ def build(
 ) -> None:
     """Run every stage that is not fresh, and publish a release."""
     request = request_of(input, workspace, config, start, to, only, force, items)
-    told = {"publish": not no_release, "input_kind": input_kind, "media_root": media_root}
+    told = {
+        "publish": not no_release,
+        "input_kind": input_kind,
+        "media_root": media_root,
+        "reopen": _split(reopen),
+    }
     report = run_shown(request.model_copy(update=told), use_prefect=not no_prefect)
     if json:
         show.print_json(report.to_json())
@@ -123,9 +136,13 @@ def request_of(
         end=to,
         only=only,
         force=tuple(force or ()),
-        items=tuple(item for given in items or () for item in given.split(",") if item),
+        items=_split(items),
         run_id=new_run_id(),
     )
+
+
+def _split(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(item for one in given or () for item in one.split(",") if item)
 
 
 def run_shown(request: BuildRequest, *, use_prefect: bool) -> Report:

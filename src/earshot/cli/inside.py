@@ -138,5 +138,7 @@ def _decide(
     for name, video_id in chosen:
         found = session.snapshot.latest(name, video_id)
         if found is not None:
-            decide(session.workspace, Decision(action, name, video_id, found.part.part_id))
+            state = found.state
+            decision = Decision(action, name, video_id, state.key, state.attempts)
+            decide(session.workspace, decision)
     show.console.print(f"{len(chosen)} {said}")

@@ -1,0 +1,143 @@
+"""Times mode `strict` on answers as long as R-AVST's, beside mode `avst_zero` on the same answers.
+
+Takes nothing, prints a table and exits with 1 where a ratio is broken: what is bounded is the cost
+of strict relative to the released structure in the same run. Run: `python benchmarks/rewards.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from earshot.rewards import score, truth
+from earshot.rewards.grammar import Answer, Block, Task, make_interval, make_line, render
+
+MAX_TIMES_AVST_ZERO = 2.5
+# Released test answers have 18.6 lines in the mean, 4 in the median and 310 at most; the shares of
+# the tasks are 41, 40 and 19 % (research/seeds.md 1.2).
+MIX: tuple[tuple[Task, int, int, float], ...] = (
+    ("temporal", 1, 0, 0.41),
+    ("spatial", 1, 10, 0.20),
+    ("spatial", 2, 20, 0.15),
+    ("spatial", 4, 30, 0.05),
+    ("spatio_temporal", 1, 10, 0.10),
+    ("spatio_temporal", 1, 40, 0.09),
+)
+LARGE: tuple[Task, int, int] = ("spatial", 10, 57)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A truth and a right answer whose boxes are a little off."""
+
+    task: Task
+    text: str
+    truth_json: str
+
+
+def make_work(task: Task, n_blocks: int, n_lines: int, *, same_name: bool = False) -> Work:
+    """Build tubes that move; the answer is shifted by 0.01."""
+    times = [float(second) for second in range(max(n_lines, 1))]
+    tubes = []
+    for tube in range(n_blocks):
+        left = 0.05 * tube
+        boxes = [(left + 0.001 * n, 0.1, left + 0.3 + 0.001 * n, 0.5) for n in range(n_lines)]
+        tubes.append(("dog" if same_name else f"object {tube}", boxes))
+    blocks = tuple(
+        Block(
+            name,
+            tuple(
+                make_line(t, (x1 + 0.01, y1, x2 + 0.01, y2), "norm")
+                for t, (x1, y1, x2, y2) in zip(times, boxes, strict=False)
+            ),
+        )
+        for name, boxes in tubes
+    )
+    value = {
+        "v": 1,
+        "task": task,
+        "duration_s": 60,
+        "intervals": [] if task == "spatial" else [[1.4, 4.3]],
+        "objects": [
+            {
+                "name": name,
+                "accept": [name],
+                "tubes": [
+                    {
+                        "boxes": [
+                            [t, *(round(edge, 3) for edge in box)]
+                            for t, box in zip(times, boxes, strict=False)
+                        ]
+                    }
+                ]
+                if boxes
+                else [],
+            }
+            for name, boxes in tubes
+        ],
+        "grid": {"anchor_s": 0, "step_s": 1, "times_s": times},
+        "box_space": "norm",
+        **({"branch": "sounding"} if task == "spatial" else {}),
+    }
+    answer = Answer(blocks, (make_interval(1.4, 4.3),))
+    return Work(task, render(answer, task, "norm"), json.dumps(value, separators=(",", ":")))
+
+
+def best_seconds(*works: Callable[[], object], rounds: int = 9) -> list[float]:
+    """Return the best processor time of a call of each work; they take turns."""
+    calls = [max(1, int(0.01 / max(_seconds(work, 1), 1e-7))) for work in works]
+    table = [[_seconds(*pair) for pair in zip(works, calls, strict=True)] for _ in range(rounds)]
+    return [min(column) for column in zip(*table, strict=True)]
+
+
+def _seconds(work: Callable[[], object], calls: int) -> float:
+    start = time.process_time()
+    for _ in range(calls):
+        work()
+    return (time.process_time() - start) / calls
+
+
+def strict_cold(work: Work) -> object:
+    """Score with a truth that was not read before, as the first of a rollout group is."""
+    truth._read.cache_clear()
+    return score(work.task, work.text, work.truth_json)
+
+
+def measure(work: Work) -> tuple[float, float, float]:
+    """Return seconds of strict (truth known), strict (truth new) and avst_zero."""
+    warm = partial(score, work.task, work.text, work.truth_json)
+    cold = partial(strict_cold, work)
+    released = partial(score, work.task, work.text, work.truth_json, "avst_zero")
+    strict_s, cold_s, released_s = best_seconds(warm, cold, released)
+    return strict_s, cold_s, released_s
+
+
+def show(name: str, timed: tuple[float, float, float]) -> None:
+    """Print a row in milliseconds, and the ratio that is bounded."""
+    columns = "".join(f"{seconds * 1e3:11.3f}" for seconds in timed)
+    print(f"{name:28}{columns}{timed[1] / timed[2]:11.2f}")
+
+
+def main() -> int:
+    """Measure the mix and the large answers; return the exit status."""
+    header = ("strict", "new truth", "avst_zero", "ratio")
+    print(f"{'ms an answer':28}{''.join(f'{name:>11}' for name in header)}")
+    mean = [0.0, 0.0, 0.0]
+    for task, n_blocks, n_lines, share in MIX:
+        timed = measure(make_work(task, n_blocks, n_lines))
+        show(f"{task}, {n_blocks} x {n_lines}", timed)
+        mean = [total + share * seconds for total, seconds in zip(mean, timed, strict=True)]
+    show("mean of R-AVST's mix", (mean[0], mean[1], mean[2]))
+    show("570 boxes, 10 names", measure(make_work(*LARGE)))
+    show("570 boxes, 1 name", measure(make_work(*LARGE, same_name=True)))
+    ratio = mean[1] / mean[2]
+    print(f"\nstrict with a new truth costs {ratio:.2f} x avst_zero (bound {MAX_TIMES_AVST_ZERO})")
+    return int(ratio >= MAX_TIMES_AVST_ZERO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

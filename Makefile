@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-vision check lint format constraints clean
+.PHONY: setup demo test test-faults test-vision check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,11 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q --ignore tests/vision
+	$(BIN)/python -m pytest -q -m "not slow" --ignore tests/vision
+
+# Kills, full disks and builds side by side: ten minutes and more.
+test-faults: $(STAMP)
+	$(BIN)/python -m pytest -q -m slow tests/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -27,6 +27,12 @@ def shared_run(request: BuildRequest) -> Run:
         return run
 
 
+def share_run(run: Run) -> None:
+    """Let flows and tasks of this process use a run that was opened already."""
+    with _LOCK:
+        _RUNS[run.run_id] = run
+
+
 def note_flow_run(run_id: str, flow_run_id: UUID) -> None:
     """Remember a flow run, whose task runs the history has to hold in the end."""
     _FLOW_RUNS.setdefault(run_id, []).append(flow_run_id)

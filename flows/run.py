@@ -11,7 +11,7 @@ from uuid import UUID
 
 from earshot.flows.open_runs import close_run, shared_run
 from earshot.schemas.request import BuildRequest
-from earshot.tasks.build import Report, run_build
+from earshot.tasks.build import Report, run_opened
 from earshot.tasks.pipeline import Run
 
 Say = Callable[[str], None]
@@ -30,7 +30,7 @@ def run_build_in_prefect(request: BuildRequest, say: Say) -> Report:
     run = shared_run(request)
     if not any(one.todo for one in run.plan()):
         close_run(run.run_id)
-        return run_build(run.request)
+        return run_opened(run)
     from earshot.flows.server import workspace_server
     from earshot.flows.settings import apply, prefect_environment
 

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
@@ -56,9 +57,16 @@ def _plain(value: Any) -> Any:
         raise _Unusual
     if kind is list or kind is tuple:
         return [_plain(one) for one in value]
-    # Field names sort alike by characters and by UTF-16, the canonical order, if they are ASCII.
-    if kind is dict and all(type(name) is str and name.isascii() for name in value):
-        return {name: _plain(value[name]) for name in sorted(value)}
+    if kind is dict:
+        return {name: _plain(value[name]) for name in _in_order(tuple(value))}
+    raise _Unusual
+
+
+@lru_cache(maxsize=1024)
+def _in_order(names: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return field names sorted; ASCII sorts alike by characters and by UTF-16, the canon."""
+    if all(type(name) is str and name.isascii() for name in names):
+        return tuple(sorted(names))
     raise _Unusual
 
 

@@ -70,8 +70,8 @@ class TrackConfig(Section):
     fps: float = Field(5, gt=0, description="native sampling of tubes; the 1 s grid is sampled")
     long_side_px: int = Field(192, ge=64, description="working size of the embedded tracker")
     margin_s: float = Field(1.0, ge=0, description="context before and after the event's window")
-    import_path: str | None = Field(
-        None,
+    import_path: str = Field(
+        "",
         description="import: a table of tubes or its folder; for mot and davis a path with "
         "{video_id} in it, or a folder of VIDEO.txt files or VIDEO folders; relative to the input",
     )

@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from earshot.errors import InputError
-from earshot.schemas.arrow import from_table, to_table
+from earshot.schemas.arrow import to_table
 from earshot.schemas.base import digest_of
 from earshot.schemas.build import Build
 from earshot.schemas.config import Config
 from earshot.schemas.manifest import ManifestEntry
-from earshot.store.manifests import Fault, Manifest
+from earshot.store.inputs import stored_input
+from earshot.store.manifests import Manifest
 from earshot.store.stage import Stage
 from earshot.store.workspace import Workspace, disk_fault, write_atomic
 
@@ -149,18 +150,7 @@ def load_input(workspace: Workspace, build: Build) -> Manifest:
     Raises:
         InputError: if they are not there.
     """
-    stem = workspace.inputs / build.input_digest
-    try:
-        table = pq.read_table(stem.with_suffix(".parquet"))
-        faults = json.loads(stem.with_suffix(".json").read_text())
-    except FileNotFoundError as error:
-        raise InputError(
-            f"build {build.build_id} has lost its input {stem}: build again with --input"
-        ) from error
-    entries = {entry.video_id: entry for entry in from_table(ManifestEntry, table)}
-    return Manifest(
-        build.input_uri, build.input_base, entries, tuple(Fault(**fault) for fault in faults)
-    )
+    return stored_input(workspace, build.input_digest, build.input_uri, build.input_base)
 
 
 def _keep_input(workspace: Workspace, manifest: Manifest) -> None:

@@ -303,6 +303,7 @@ def _merged(
         for file in part.files():
             name = file.removesuffix(".parquet")
             table = part.read(name)
+            assert table is not None  # `part.json` names it
             key = "key" if name in (_STATES, _LEDGER) else "stage_key"
             stays = _pairs_in(table, key, kept[part])
             if name == Tube.TABLE:  # a verdict can be carried over as long as its tubes are there

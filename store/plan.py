@@ -219,7 +219,8 @@ def _plan_stage(
 def _kind(snapshot: Snapshot, stage: str, found: Found | None, selection: Selection) -> str:
     if found is None:
         return "missing"
-    if stage in selection.force and found.state.run_id != selection.run_id:
+    forced = stage in selection.force or (stage, found.state.video_id) in selection.again
+    if forced and found.state.run_id != selection.run_id:
         return "again"
     # What waits is asked again in every run, but once.
     if found.state.status == "waiting" and found.state.run_id != selection.run_id:

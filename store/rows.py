@@ -47,7 +47,9 @@ class Rows:
         block = _Block(self, stage, videos)
         for reads in stage.reads:
             block.load(reads.kind)
-        return {v: StageInput(v, {kind: block.rows[kind][v] for kind in block.rows}) for v in videos}
+        return {
+            v: StageInput(v, {kind: block.rows[kind][v] for kind in block.rows}) for v in videos
+        }
 
     def inputs_on_demand(self, stage: Stage[Any], videos: Sequence[str]) -> list[StageInput]:
         """Return what each video brings in, each table read when a stage first looks at it."""

@@ -83,6 +83,8 @@ def run_batch(
         WorkspaceError: when the disk fails; what was committed before stays.
     """
     started = time.monotonic()
+    if not videos:
+        return Receipt(stage.name, {}, 0.0)
     keys = snapshot.keys(stage.name, videos)
     snapshot.look(stage.name, videos)  # at once, as attempts are asked for one by one
     givens = snapshot.inputs(stage, [video_id for video_id in videos if video_id in keys])

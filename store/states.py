@@ -124,8 +124,8 @@ class StageStates:
         place = {part_id: at for at, part_id in enumerate(parts)}
         rows = [found for founds in self.by_video.values() for found in founds]
         rows.sort(key=lambda found: found.part.part_id)
-        columns = [*zip(*(found.state for found in rows), strict=True)] if rows else [[]] * 16
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=False)]
+        fields = enumerate(_SCHEMA.types[:-1])
+        arrays = [pa.array([found.state[at] for found in rows], kind) for at, kind in fields]
         arrays.append(pa.array([place[found.part.part_id] for found in rows], pa.int32()))
         meta = {"format": FORMAT, "parts": [[name, self._stamps[name]] for name in parts]}
         table = pa.table(arrays, schema=_SCHEMA.with_metadata({"index": json.dumps(meta)}))

@@ -29,6 +29,7 @@ class Report:
 
     Attributes:
         was_fresh: nothing had to be computed or published.
+        notes: what the selection left undone.
         publication: the release, if one was asked for.
     """
 
@@ -38,10 +39,11 @@ class Report:
     counts: list[StageCount]
     publication: Publication | None
     was_fresh: bool
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return what a person wants to read after the table."""
-        lines = []
+        lines = [f"note      {note}" for note in self.notes]
         if self.publication:
             lines.append(f"release   {self.publication.folder}")
             lines += [f"note      {warning}" for warning in self.publication.warnings]
@@ -55,6 +57,7 @@ class Report:
             "log": self.log,
             "was_fresh": self.was_fresh,
             "release": self.publication.folder if self.publication else None,
+            "notes": list(self.notes),
             "warnings": list(self.publication.warnings) if self.publication else [],
             "stages": [count.to_json() for count in self.counts],
         }
@@ -66,13 +69,16 @@ def run_build(request: BuildRequest) -> Report:
     Raises:
         EarshotError: as `open_run`, `Run.run_stages`, `Run.finish` and `publish` say.
     """
-    run = open_run(request)
-    had_work = any(one.todo for one in run.plan())
+    return run_opened(open_run(request))
+
+
+def run_opened(run: Run) -> Report:
+    """Run an opened build in a plain loop; see `run_build`."""
     run_plain(run, (*ANNOTATE, *PUBLISH))
-    return conclude(run, had_work=had_work)
+    return conclude(run)
 
 
-def conclude(run: Run, *, had_work: bool) -> Report:
+def conclude(run: Run) -> Report:
     """Check the ledger, publish if asked to, and report.
 
     Raises:
@@ -93,7 +99,8 @@ def conclude(run: Run, *, had_work: bool) -> Report:
         log=str(run.log.path),
         counts=counts,
         publication=publication,
-        was_fresh=not had_work and (publication is None or not publication.is_new),
+        was_fresh=not run.batches_executed and (publication is None or not publication.is_new),
+        notes=tuple(run.notes()),
     )
 
 

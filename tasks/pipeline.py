@@ -22,11 +22,12 @@ from earshot.schemas.config import Config
 from earshot.schemas.ids import video_of
 from earshot.schemas.request import BuildRequest
 from earshot.store.builds import keep_build, load_build, load_input, make_build
+from earshot.store.inputs import read_input, remember
 from earshot.store.lease import lease
 from earshot.store.ledger import StageCount, count_stages, reconcile
-from earshot.store.manifests import Manifest, read_manifest
+from earshot.store.manifests import Manifest
 from earshot.store.parts import sweep
-from earshot.store.plan import Selection, StagePlan, batches, plan, shard_of, todo
+from earshot.store.plan import Selection, StagePlan, batches, notes, plan, shard_of, todo
 from earshot.store.runlog import RunLog
 from earshot.store.runner import Receipt, run_batch
 from earshot.store.snapshot import Snapshot
@@ -63,9 +64,11 @@ ORDER = (*ANNOTATE, *PUBLISH, RELEASE)
 Execute = Callable[[str, Sequence[Sequence[str]]], Iterable[Receipt]]
 
 
-def make_stages(config: Config, context: StageContext) -> list[Stage[Any]]:
+def make_stages(
+    config: Config, context: StageContext, stages: Sequence[type[Stage[Any]]] = STAGES
+) -> list[Stage[Any]]:
     """Return the stages in order, each with its own section of the configuration."""
-    return [stage(getattr(config, stage.section), context) for stage in STAGES]
+    return [stage(getattr(config, stage.section), context) for stage in stages]
 
 
 @dataclass(frozen=True)
@@ -102,28 +105,41 @@ def new_session(
     media_root: str | None = None,
     *,
     keep: bool = True,
+    stages: Sequence[type[Stage[Any]]] = STAGES,
 ) -> Session:
     """Start a build, or go on with the latest one if it computes with the same things.
 
-    With `keep` false nothing is written: what `plan` looks at is no build yet.
+    With `keep` false no build is written: what `plan` looks at is none yet.
     """
-    manifest = read_manifest(input_uri, input_kind, media_root)
-    build = make_build(workspace, manifest, config, STAGES, __version__)
+    manifest, note = read_input(workspace, input_uri, input_kind, media_root)
+    build = make_build(workspace, manifest, config, stages, __version__)
     if keep:
         keep_build(workspace, build, manifest)
-    return _open(workspace, build, manifest)
+        remember(note, manifest)
+        manifest = load_input(workspace, build)  # the same, and not all of it in memory
+    return _open(workspace, build, manifest, stages)
 
 
-def open_session(workspace: Workspace, build_id: str | None = None) -> Session:
+def open_session(
+    workspace: Workspace,
+    build_id: str | None = None,
+    stages: Sequence[type[Stage[Any]]] = STAGES,
+) -> Session:
     """Open a build (default: the latest) for reading."""
     build = load_build(workspace, build_id)
-    return _open(workspace, build, load_input(workspace, build))
+    return _open(workspace, build, load_input(workspace, build), stages)
 
 
-def _open(workspace: Workspace, build: Build, manifest: Manifest) -> Session:
+def _open(
+    workspace: Workspace,
+    build: Build,
+    manifest: Manifest,
+    kinds: Sequence[type[Stage[Any]]],
+) -> Session:
     context = StageContext(manifest.base, workspace.cache, build.config.run.limit_s)
-    stages = make_stages(build.config, context)
+    stages = make_stages(build.config, context, kinds)
     snapshot = Snapshot(workspace, build, manifest.entries, stages)
+    snapshot.save()
     return Session(workspace, build, manifest, snapshot)
 
 
@@ -163,6 +179,12 @@ class Run:
     def plan(self) -> list[StagePlan]:
         """Return what each selected stage has to do."""
         return plan(self.session.snapshot, self.selection, self.stages(ORDER))
+
+    def notes(self) -> list[str]:
+        """Return what the selection leaves undone, for people."""
+        if self.selection.only is None and self.selection.start is None:
+            return []
+        return notes(self.plan())
 
     def shards(self) -> list[list[str]]:
         """Return the selected videos, cut into shards."""
@@ -250,6 +272,7 @@ class Run:
             self.session.snapshot.refresh()
             sweep(self.session.workspace, self.session.snapshot.stages)
             counts = self.session.counts
+            self.session.snapshot.save()
         reconcile(counts)
         self._check_share(counts)
         return counts
@@ -314,17 +337,20 @@ def _check_isolated(names: Sequence[str]) -> None:
             raise ConfigError(f"run.isolate {name!r}: expected stages among {', '.join(known)}")
 
 
-def open_run(request: BuildRequest, *, keep: bool = True) -> Run:
+def open_run(
+    request: BuildRequest, *, keep: bool = True, stages: Sequence[type[Stage[Any]]] = STAGES
+) -> Run:
     """Open the workspace (made where it is missing) and the build that a request asks for.
 
-    With `keep` false the build is not written: for looking only.
+    With `keep` false the build is not written: for looking only. Other `stages` than the
+    pipeline's own are for benchmarks.
 
     Raises:
         InputError: for a bad manifest, selection or workspace without a build.
     """
     workspace = Workspace.open(request.workspace, create=request.input is not None)
     if request.input is None:
-        session = open_session(workspace)
+        session = open_session(workspace, stages=stages)
     else:
         session = new_session(
             workspace,
@@ -333,6 +359,7 @@ def open_run(request: BuildRequest, *, keep: bool = True) -> Run:
             request.input_kind,
             request.media_root,
             keep=keep,
+            stages=stages,
         )
     return Run(session, request)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from earshot.schemas.base import digest_of
 from earshot.schemas.manifest import ManifestEntry
@@ -13,16 +14,27 @@ from earshot.store.manifests.rows import Row
 
 @dataclass(frozen=True)
 class Manifest:
-    """The rows of a manifest; `base` is where relative uris start."""
+    """The rows of a manifest.
+
+    Attributes:
+        uri: as given.
+        base: where relative uris start.
+        entries: good rows by video id.
+        faults: bad ones.
+        known_digest: the digest, where the rows come from where they are kept under it.
+    """
 
     uri: str
     base: str
-    entries: dict[str, ManifestEntry]
+    entries: Mapping[str, ManifestEntry]
     faults: tuple[Fault, ...]
+    known_digest: str | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of all rows, good and bad."""
+        if self.known_digest is not None:
+            return self.known_digest
         rows = [self.entries[video_id].digest for video_id in sorted(self.entries)]
         return digest_of([rows, [asdict(fault) for fault in self.faults]])
 

@@ -31,8 +31,14 @@ def read_manifest(
     Raises:
         InputError: if it is not there, of an unknown kind or layout, or holds no row at all.
     """
-    source = open_source(uri, media_suffix)
-    form = _find(source, kind)
+    return read_source(open_source(uri, media_suffix), kind, media_root)
+
+
+def read_source(
+    source: Source, kind: str | None = None, media_root: str | None = None
+) -> Manifest:
+    """Read an opened file; see `read_manifest`."""
+    form, uri = _find(source, kind), source.uri
     if not isinstance(form, VideoFormat):
         raise InputError(
             f"{uri!r} is {form.name} ({form.holds}) and names no events; expected a list of videos"
@@ -40,7 +46,7 @@ def read_manifest(
     entries, faults = collect(form.read(source))
     if not entries and not faults:
         raise InputError(f"{uri!r} is empty: expected one row a video")
-    return Manifest(uri, _base(uri, media_root), entries, faults)
+    return Manifest(uri, base_of(uri, media_root), entries, faults)
 
 
 def read_boxes(uri: str, kind: str | None = None) -> BoxSet:
@@ -76,7 +82,8 @@ def _find(source: Source, kind: str | None) -> Format:
     return fitting[0]
 
 
-def _base(uri: str, media_root: str | None) -> str:
+def base_of(uri: str, media_root: str | None) -> str:
+    """Return the folder or URL that relative uris of an input start from."""
     if media_root is not None:
         return media_root.rstrip("/") if "://" in media_root else _absolute(Path(media_root))
     return uri.rpartition("/")[0] if "://" in uri else _absolute(Path(uri).parent)

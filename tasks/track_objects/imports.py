@@ -47,7 +47,7 @@ class ImportTracker:
 
     def __init__(self, config: TrackConfig, base: str) -> None:
         self._format = config.import_format
-        self._path = resolve(config.import_path or "", base)
+        self._path = resolve(config.import_path, base)
         self._written = config.import_names
         self._names = dict(_name(entry) for entry in config.import_names)
 

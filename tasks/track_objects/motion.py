@@ -23,12 +23,12 @@ LAG = 2
 # A misregistration of half a pixel changes a pixel by half its gradient; grey levels below NOISE
 # are compression and sensor noise.
 EDGE_PART = 0.5
-NOISE = 6.0
+NOISE = 3.5
 # Above these a camera shift per step is a cut or a failure, not a pan: no compensation then.
 MAX_SHIFT_PART = 0.15
 # Frames are blurred by this: noise of single pixels pulls the shift to zero, and fine texture that
 # moved by part of a pixel looks like motion.
-BLUR_PX = 1.0
+BLUR_PX = 0.8
 # Least-squares steps end after so many, or below this.
 STEPS, STEP_PX = 4, 0.03
 # Phase correlation has a peak for the camera and one for a large thing that moves.

@@ -155,6 +155,5 @@ def check_nothing_ran_twice(workspace: Path) -> None:
 
 def check_no_leftovers(workspace: Path) -> None:
     """No half part, no folder of a publication, no temporary file of a stage is left."""
-    left = [path for path in (workspace / "stages").rglob(".*")]
-    left += [path for path in (workspace / "releases").glob(".*")]
-    assert left == []
+    assert list((workspace / "stages").rglob(".*")) == []
+    assert list((workspace / "releases").glob(".*")) == []

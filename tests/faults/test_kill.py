@@ -167,8 +167,8 @@ def test_killed_inside_a_compaction(
     _, err = collector.communicate(timeout=200)
     assert collector.returncode == 0, err.decode()
     assert content(workspace) == whole.content
-    parts = {stage.name: list((workspace / "stages" / stage.name).glob("[!.]*")) for stage in STAGES}
-    assert {name: len(found) for name, found in parts.items()} == dict.fromkeys(parts, 1)
+    for stage in STAGES:
+        assert len(list((workspace / "stages" / stage.name).glob("[!.]*"))) == 1
     assert len(states(workspace)) == len(states(whole.workspace))
     assert Workspace.open(workspace).leases.exists()
     report = Command(whole.manifest, workspace).run()

@@ -67,7 +67,7 @@ def anew(root: Path) -> Snapshot:
 
 
 def test_compaction_changes_nothing_for_readers(tmp_path: Path) -> None:
-    """One part a stage is left, the rows and counts are the same, and nothing has to be computed."""
+    """One part a stage is left, rows and counts are the same, nothing has to be computed."""
     snapshot = built(tmp_path / "w")
     before = content(snapshot)
     swept = sweep_all(snapshot)
@@ -104,7 +104,7 @@ def test_what_is_committed_meanwhile_stays_the_later_one(tmp_path: Path) -> None
 
 
 def test_rows_that_no_kept_build_refers_to_go(tmp_path: Path) -> None:
-    """Old captions go with their build; those of a kept build stay and are fresh when it is back."""
+    """Old captions go with their build; those of a kept build stay, and are fresh then."""
     root = tmp_path / "w"
     texts = ("A dog barks.", "A cat meows.", "A cow moos.")
     builds = [toy_snapshot(root, [toy_entry("a", text=text)]) for text in texts]
@@ -210,7 +210,7 @@ def killed_at(step: int, patch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_killed_at_any_step_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever step is the last, readers see the same, and the next time it is brought to its end."""
+    """Whatever step is the last, readers see the same, and the next time completes it."""
     snapshot = built(tmp_path / "whole")
     before = content(snapshot)
     with killed_at(10_000, monkeypatch) as steps:

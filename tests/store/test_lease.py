@@ -122,7 +122,7 @@ def foreign(workspace: Workspace) -> Path:
 def test_a_lease_of_another_machine_expires_by_our_own_clock(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step_s: float
 ) -> None:
-    """It holds while its file is touched, and is over when it is not: whatever the two clocks say."""
+    """It holds while its file is touched, and is over when not: whatever the two clocks say."""
     path = foreign(workspace)
     now = time.time() + step_s
     os.utime(path, (now, now))

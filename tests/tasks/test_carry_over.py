@@ -146,9 +146,7 @@ def test_a_revision_is_carried_with_its_verdict() -> None:
     person = by_person(EVENT, [judged(TUBE, "fixed", fixed)])
     now = moved(0.005)
     (row,) = carried(
-        inspect(
-            world(now, inspections=[person], revised=[fixed], shown=[ShownTube.of(TUBE)])
-        )
+        inspect(world(now, inspections=[person], revised=[fixed], shown=[ShownTube.of(TUBE)]))
     )
     parts = [sounding(EVENT, DOG)]
     view = reviewed([EVENT], parts, [now], [fixed], [person, row])

@@ -34,11 +34,11 @@ from earshot.schemas.video import Video
 from earshot.store.stage import Outcome, StageContext, StageInput
 from earshot.tasks.track_objects.stage import TrackObjects
 
-# The situations take turns, twelve a lap. Beyond the first lap crowded and sparse are left out,
-# which take the longest; the last video is one more whose source is not visible.
-INDICES = (*(i for i in range(44) if i < 12 or i % 12 not in (9, 10)), 54)
-# One of each situation in which something sounds and is seen, but for the two longest.
-HARD = (0, 1, 2, 3, 4, 5, 8, 12, 13, 14, 15, 16)
+# The situations take turns, twelve a lap. Beyond the first lap sparse is left out, which takes the
+# longest; the last video is one more whose source is not visible.
+INDICES = (*(i for i in range(43) if i < 12 or i % 12 != 10), 54)
+# Three of each situation in which something sounds and is seen, but for the two longest.
+HARD = tuple(lap + place for lap in (0, 12, 24) for place in (0, 1, 2, 3, 4, 5, 8))
 LATE_S, SHAKE_PX, NOISE = 0.08, 3, 8.0
 SCENERY = {kind.name for kind in PILLARS}
 
@@ -227,7 +227,7 @@ class Tracked:
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
-    """Forty sample videos of a fresh seed and twelve of them spoilt, two processes at work."""
+    """Forty-one sample videos of a fresh seed and half of them spoilt, two processes at work."""
     folder, seed = tmp_path_factory.mktemp("synchrony"), secrets.randbelow(2**31)
     for name in ("videos", "spoilt"):
         (folder / name).mkdir()
@@ -242,18 +242,24 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
 
 
 def test_the_sounder_is_picked_among_the_movers(tracked: Tracked) -> None:
-    """In 85 % of undoubted events, 20 points above the largest and a random mover; IoU 0.5."""
+    """In 85 % of undoubted events, with a tube IoU of 0.5; and 20 points above trivial choices.
+
+    Those are the largest mover and a random one, over all events. Where something moves alone
+    both are right, so that they are also compared where there is a choice.
+    """
     rows = tracked.sure(tracked.plain)
     picked = share(rows, lambda row: row.is_picked)
-    largest = share(rows, lambda row: row.is_largest)
-    random = share(rows, lambda row: 1 / row.movers)
     iou = share([row for row in rows if row.is_picked], lambda row: row.iou)
     print(f"\nseed {tracked.seed}: {len(tracked.plain)} videos, {len(rows)} undoubted events")
-    print(f"picked {picked:.3f}, largest mover {largest:.3f}, random mover {random:.3f}")
     print(f"mean tube IoU where picked {iou:.3f}")
+    for which, some in (("all", rows), ("with a choice", [r for r in rows if r.movers > 1])):
+        ours = share(some, lambda row: row.is_picked)
+        largest = share(some, lambda row: row.is_largest)
+        random = share(some, lambda row: 1 / row.movers)
+        print(f"{which}: picked {ours:.3f}, largest mover {largest:.3f}, random {random:.3f}")
+        assert ours >= max(largest, random) + 0.2
     assert len(tracked.plain) >= 40
     assert picked >= 0.85
-    assert picked >= max(largest, random) + 0.2
     assert iou >= 0.5
 
 
@@ -306,4 +312,4 @@ def test_late_sound_shake_and_noise_cost_little(tracked: Tracked) -> None:
     doubted = len(tracked.sure(plain)) - len(tracked.sure(tracked.spoilt))
     print(f"\npicked {before:.3f}, spoilt {after:.3f}; {doubted} more doubted")
     assert after > before - 0.15
-    assert doubted <= 3
+    assert doubted <= 4

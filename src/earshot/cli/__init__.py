@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from earshot import __version__
-from earshot.cli import build, demo, evaluate, gc, inside, project, release, score_tubes, server
+from earshot.cli import (
+    answer,
+    build,
+    demo,
+    evaluate,
+    gc,
+    inside,
+    project,
+    release,
+    score,
+    score_tubes,
+    server,
+)
 from earshot.errors import EarshotError
 
 app = typer.Typer(
@@ -35,6 +47,8 @@ app.add_typer(inside.quarantine_app, name="quarantine")
 app.command()(gc.gc)
 app.command()(release.release)
 app.add_typer(evaluate.evaluate_app, name="evaluate")
+app.command()(answer.answer)
+app.command()(score.score)
 app.command()(score_tubes.score_tubes)
 app.add_typer(project.config_app, name="config")
 app.command()(project.formats)

@@ -27,11 +27,17 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file; default: the workspace's config.toml."),
 ]
-From = Annotated[str | None, typer.Option("--from", help="First stage that may run.")]
+_NEEDS = "Videos that need an earlier stage first are told and left alone."
+From = Annotated[str | None, typer.Option("--from", help=f"First stage that may run. {_NEEDS}")]
 To = Annotated[str | None, typer.Option("--to", help="Last stage that may run.")]
-Only = Annotated[str | None, typer.Option("--only", help="This stage alone.")]
+Only = Annotated[str | None, typer.Option("--only", help=f"This stage alone. {_NEEDS}")]
 Force = Annotated[
-    list[str] | None, typer.Option("--force", help="Compute this stage again (may be repeated).")
+    list[str] | None,
+    typer.Option(
+        "--force",
+        help="Compute this stage again though it is fresh (may be repeated). Later stages follow "
+        "only where its rows come out changed; people's inspections stay.",
+    ),
 ]
 Reopen = Annotated[
     list[str] | None,
@@ -41,7 +47,10 @@ Reopen = Annotated[
 ]
 Items = Annotated[
     list[str] | None,
-    typer.Option("--items", help="These videos alone: ids, with commas or repeated."),
+    typer.Option(
+        "--items",
+        help="These videos alone: ids, with commas or repeated. A release still holds all.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -61,6 +70,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Say what a build would do and cost; does nothing."""
+    from earshot.store.plan import notes
     from earshot.tasks.pipeline import open_run
 
     request = request_of(input, workspace, config, start, to, only, force, items)
@@ -71,7 +81,9 @@ def plan(
         show.print_json({"stages": [one.to_json() for one in plans]})
         return
     show.print_plan(plans)
-    if not any(one.todo for one in plans):
+    for note in notes(plans):
+        show.console.print(f"note: {note}")
+    if not any(one.todo or one.blocked for one in plans):
         show.console.print("everything is fresh: a build has nothing to do")
 
 

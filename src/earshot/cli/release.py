@@ -29,7 +29,7 @@ def release(
     from earshot.tasks.pipeline import open_run
 
     run = open_run(BuildRequest(workspace=str(workspace), only="release"))
-    report = conclude(run, had_work=False)
+    report = conclude(run)
     if json:
         show.print_json(report.to_json())
         return

@@ -1,0 +1,101 @@
+"""`earshot score`: predictions about a release, with trivial answers beside them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earshot.cli import show
+
+if TYPE_CHECKING:
+    from earshot.tasks.score_answers.record import ScoreReport
+
+
+class SplitOption(StrEnum):
+    """Which questions."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    ALL = "all"
+
+
+class ModeOption(StrEnum):
+    """Which formulas."""
+
+    STRICT = "strict"
+    AVST_ZERO = "avst_zero"
+
+
+ReleaseOption = Annotated[Path, typer.Option("--release", help="Folder of a release.")]
+
+
+def score(
+    release: ReleaseOption,
+    predictions: Annotated[
+        Path, typer.Option("--predictions", help="JSON Lines of question_id and completion.")
+    ],
+    split: Annotated[
+        SplitOption, typer.Option("--split", help="Which questions.")
+    ] = SplitOption.TEST,
+    mode: Annotated[
+        ModeOption,
+        typer.Option("--mode", help="avst_zero: the numbers of R-AVST's released code."),
+    ] = ModeOption.STRICT,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for scores.json, scores.md, scores.png.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Score predictions per task, branch, category, duration and number of events."""
+    from earshot.tasks.score_answers.score import score_answers
+
+    report = score_answers(release, predictions, split.value, mode.value, out)
+    if as_json:
+        show.print_json(report.model_dump(mode="json"))
+        return
+    _print(report)
+    if out is not None:
+        show.console.print(f"all groups: {out / 'scores.md'}", soft_wrap=True)
+
+
+def _print(report: ScoreReport) -> None:
+    from earshot.tasks.score_answers.report import TASKS, counted, number
+
+    name = f"{report.release} v{report.release_version}"
+    about = f"{report.questions:,} questions about {report.videos:,} videos"
+    show.console.print(f"{name}, split {report.split}, mode {report.mode}: {about}")
+    show.console.print(counted(report))
+    for problem in report.problems:
+        show.console.print(f"  {problem}", markup=False)
+    for task in TASKS:
+        _print_task(report, task)
+    if report.mode == "strict":
+        show.console.print(f"AM {number(report.am)}, LGM {number(report.lgm)}")
+
+
+def _print_task(report: ScoreReport, task: str) -> None:
+    """Print a metric a row: the predictions, their interval, and every blind answer."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from earshot.tasks.score_answers.report import number
+
+    whole = next((g for g in report.groups if g.task == task and g.dimension == "all"), None)
+    if whole is None:
+        return
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column(f"{task} ({whole.questions:,})", no_wrap=True)
+    table.add_column("predictions", justify="right", no_wrap=True)
+    table.add_column(f"{report.level:.0%} interval".replace("%", " %"), no_wrap=True)
+    beside = [one for one in report.baselines if one.task == task]
+    for one in beside:
+        table.add_column(one.name, justify="right")
+    for metric, value in whole.metrics.items():
+        bounds = "" if value.low is None else f"{number(value.low)} - {number(value.high)}"
+        blind = (number(one.metrics.get(metric)) for one in beside)
+        table.add_row(metric, number(value.mean), bounds, *blind)
+    show.console.print(table)

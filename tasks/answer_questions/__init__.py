@@ -1,0 +1,1 @@
+"""Asks an OpenAI-compatible model the questions of a release."""

@@ -1,0 +1,1 @@
+"""Scores what a model answered to a release's questions, with trivial answers beside it."""

@@ -93,7 +93,7 @@ class KeyMaker:
 
     def __init__(self, stage: Stage[Any]) -> None:
         digests = stage.digests()
-        config_digest = digest_of(stage.config.model_dump(mode="json"))
+        config_digest = digest_of(stage.keyed_config())
         self.views = tuple(View.of(reads) for reads in stage.reads if reads.fields)
         self._made_of = (stage.version, config_digest, digests.prompt, digests.model)
         names = [view.name for view in self.views]

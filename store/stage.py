@@ -216,6 +216,13 @@ class Stage(ABC, Generic[C]):
         """Digests of the prompt and of the model weights, where there are any."""
         return Digests()
 
+    def keyed_config(self) -> dict[str, Any]:
+        """What of the configuration belongs to the key: JSON values.
+
+        A path does not where `digests` or `outside` tell what lies there: a moved file is the same.
+        """
+        return self.config.model_dump(mode="json")
+
     def outside(self, given: StageInput) -> dict[str, Any]:
         """Facts from outside the tables that belong to the key (a file's sha256): JSON values."""
         return {}

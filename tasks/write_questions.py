@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from earshot.errors import ItemError
 from earshot.geometry.rounding import half_up
@@ -82,6 +82,10 @@ class WriteQuestions(Stage[QuestionsConfig]):
     def digests(self) -> Digests:
         """The pack's content is the prompt."""
         return Digests(prompt=self.pack.digest)
+
+    def keyed_config(self) -> dict[str, Any]:
+        """The pack counts by its name and content, wherever it lies."""
+        return {**super().keyed_config(), "pack": self.pack.name}
 
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Ids of every question that could be asked."""

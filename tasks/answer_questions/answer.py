@@ -102,10 +102,12 @@ class _Round:
     async def ask_all(self, todo: Sequence[Asked]) -> None:
         left = deque(todo)
         asking = self._asking
-        async with Endpoint(asking.endpoint, asking.model, asking.patience) as endpoint:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(asking.in_flight, len(left))):
-                    group.create_task(self._work(left, endpoint))
+        async with (
+            Endpoint(asking.endpoint, asking.model, asking.patience) as endpoint,
+            asyncio.TaskGroup() as group,
+        ):
+            for _ in range(min(asking.in_flight, len(left))):
+                group.create_task(self._work(left, endpoint))
         if self._stopped is not None:
             raise self._stopped
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from earshot.errors import InputError
 from earshot.tasks.score_answers.read import read_predictions
@@ -28,7 +28,7 @@ class AnswersFile:
         self._same = {"model": model, "prompt_version": prompt_version}
         self._file: BinaryIO | None = None
 
-    def __enter__(self) -> AnswersFile:
+    def __enter__(self) -> Self:
         """Open the file; a torn last line, as a kill leaves it, is ended first."""
         self._check_same()
         self._path.parent.mkdir(parents=True, exist_ok=True)

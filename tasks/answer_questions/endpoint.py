@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -83,7 +83,7 @@ class Endpoint:
             http_client=DefaultAioHttpClient(),
         )
 
-    async def __aenter__(self) -> Endpoint:
+    async def __aenter__(self) -> Self:
         """Give itself."""
         return self
 

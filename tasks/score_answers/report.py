@@ -59,8 +59,8 @@ def counted(report: ScoreReport) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with three decimals."""
-    return NOTHING if value is None else f"{value:.3f}"
+    """Return a number with three decimals; zero has no sign."""
+    return NOTHING if value is None else f"{value + 0.0:.3f}"
 
 
 def _task(report: ScoreReport, task: Task) -> Iterator[str]:

@@ -107,6 +107,7 @@ def test_deployments_run_on_a_worker(manifest: Path, tmp_path: Path) -> None:
         deployed = json.loads(post(url, "/deployments/filter", {}))
         assert {one["entrypoint"].split(":")[1] for one in deployed} == {
             "build_dataset", "annotate_videos", "collect_inspections", "publish_release",
+            "score_answers",
         }  # fmt: skip
         request = {"workspace": str(workspace), "input": str(manifest), "config": CONFIG}
         prefect(

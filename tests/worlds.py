@@ -130,7 +130,8 @@ class World:
             Inspection: self.inspections,
         }
         rows = {
-            reads.kind: [only_declared(row, reads) for row in tables[reads.kind]] for reads in stage.reads
+            reads.kind: [only_declared(row, reads) for row in tables[reads.kind]]
+            for reads in stage.reads
         }
         return StageInput(self.video.video_id, rows)
 

@@ -34,9 +34,7 @@ def read_manifest(
     return read_source(open_source(uri, media_suffix), kind, media_root)
 
 
-def read_source(
-    source: Source, kind: str | None = None, media_root: str | None = None
-) -> Manifest:
+def read_source(source: Source, kind: str | None = None, media_root: str | None = None) -> Manifest:
     """Read an opened file; see `read_manifest`."""
     form, uri = _find(source, kind), source.uri
     if not isinstance(form, VideoFormat):

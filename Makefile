@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-faults test-vision check lint format constraints clean
+.PHONY: setup demo test test-flows test-faults test-vision check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,11 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow" --ignore tests/vision
+	$(BIN)/python -m pytest -q -m "not slow and not flows" --ignore tests/vision
+
+# Real Prefect servers, a worker, deployments: some minutes.
+test-flows: $(STAMP)
+	$(BIN)/python -m pytest -q -m "flows and not slow" tests/flows
 
 # Kills, full disks and builds side by side: ten minutes and more.
 test-faults: $(STAMP)

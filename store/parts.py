@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from earshot.errors import PartError
+from earshot.errors import PartError, PartGoneError
 from earshot.schemas.arrow import to_table
 from earshot.schemas.base import Record, req, sha256_hex
 from earshot.schemas.ledger import LedgerRow
@@ -57,9 +57,12 @@ class Part:
         """Return what `part.json` says of each file.
 
         Raises:
-            PartError: if it is missing or no JSON.
+            PartError: if it is missing or no JSON; PartGoneError if the whole part is.
         """
-        files = _manifest(self.path).get("files")
+        try:
+            files = _manifest(self.path).get("files")
+        except PartError as error:
+            raise self._fault(error) from error
         if not isinstance(files, dict):
             raise PartError(f"part {self.path}: {MANIFEST} lists no files; remove it")
         return files
@@ -85,15 +88,19 @@ class Part:
         """Return a table of the part (None if it has none), checked against its sha256.
 
         Raises:
-            PartError: if the file is missing, truncated or altered.
+            PartError: if the file is missing, truncated or altered; PartGoneError if the whole
+                part was compacted away.
         """
         name = f"{table}.parquet"
         said = self.files().get(name)
         if said is None:
             return None
-        _verify(self.path / name, said["sha256"])
         picked = None if columns is None else list(columns)
-        return pq.read_table(self.path / name, columns=picked, partitioning=None)
+        try:
+            _verify(self.path / name, said["sha256"])
+            return pq.read_table(self.path / name, columns=picked, partitioning=None)
+        except (PartError, FileNotFoundError) as error:
+            raise self._fault(error) from error
 
     def verify(self) -> None:
         """Check every file of the part.
@@ -101,8 +108,19 @@ class Part:
         Raises:
             PartError: if one is missing, truncated or altered.
         """
-        for name, said in self.files().items():
-            _verify(self.path / name, said["sha256"])
+        try:
+            for name, said in self.files().items():
+                _verify(self.path / name, said["sha256"])
+        except PartError as error:
+            raise self._fault(error) from error
+
+    def _fault(self, error: PartError | FileNotFoundError) -> PartError:
+        if not self.is_there():
+            return PartGoneError(
+                f"part {self.path} was compacted into another while it was read: run the same "
+                "command again"
+            )
+        return error if isinstance(error, PartError) else PartError(f"{error}; remove the part")
 
     def holds_people_work(self) -> bool:
         """Whether the part holds what a person decided; its name says so, which can't rot."""

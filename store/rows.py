@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from earshot.errors import PartError, WorkspaceError
+from earshot.errors import PartError, PartGoneError, WorkspaceError
 from earshot.schemas.arrow import from_table
 from earshot.schemas.base import Record
 from earshot.schemas.ledger import LedgerRow
@@ -158,7 +158,7 @@ class Rows:
         try:
             return self._read(part, kind.TABLE)
         except PartError as error:
-            if not part.holds_people_work():
+            if isinstance(error, PartGoneError) or not part.holds_people_work():
                 raise
             raise WorkspaceError(
                 f"{error}; it holds what people decided: restore the file from a backup"
@@ -169,6 +169,8 @@ class Rows:
     ) -> pa.Table | None:
         try:
             return part.read(table, columns)
+        except PartGoneError:
+            raise
         except PartError:
             self._snapshot.states[part.stage].distrust()
             raise

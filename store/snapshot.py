@@ -7,12 +7,12 @@ of is in `store.keys`, how rows are read in `store.rows`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from earshot.errors import InputError
+from earshot.errors import InputError, PartGoneError
 from earshot.schemas.base import Record, digest_of
 from earshot.schemas.build import Build
 from earshot.schemas.ledger import REASONS
@@ -26,7 +26,9 @@ from earshot.store.stage import Stage, StageInput
 from earshot.store.states import Found, StageStates
 from earshot.store.workspace import Workspace
 
+T = TypeVar("T")
 _AT_ONCE = 1000
+_LOOKS = 5
 
 
 class Snapshot:
@@ -79,6 +81,18 @@ class Snapshot:
                 else:
                     for video_id in changed:
                         self._latest[name].pop(video_id, None)
+
+    def steady(self, read: Callable[[], T]) -> T:
+        """Return what `read` returns; once more where a compaction took away what it looked at.
+
+        For readers without a lease: under one nothing is taken away (`store.gc`).
+        """
+        for _ in range(_LOOKS):
+            try:
+                return read()
+            except PartGoneError:
+                self.refresh()
+        return read()
 
     def save(self) -> None:
         """Remember in the cache what was read, so that the next process opens faster."""

@@ -131,6 +131,10 @@ def fsync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def _holds_others(path: Path) -> bool:
+    return any(not entry.name.startswith(".tmp-workspace.json-") for entry in path.iterdir())
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Paths inside a workspace folder."""
@@ -153,7 +157,8 @@ class Workspace:
                     f"{path} is no workspace (no workspace.json): run "
                     f"`earshot init {path}`, or `earshot build`, which makes one"
                 )
-            if path.exists() and any(path.iterdir()):
+            # Another build may make the same workspace at this very moment.
+            if path.exists() and _holds_others(path) and not marker.exists():
                 raise WorkspaceError(
                     f"{path} is not empty and no workspace: name an empty or a new folder"
                 )

@@ -94,7 +94,7 @@ class Session:
             {"done": len(self.manifest.entries), "quarantined": len(bad)},
             reasons,
         )
-        return [rows, *count_stages(self.snapshot)]
+        return [rows, *self.snapshot.steady(lambda: count_stages(self.snapshot))]
 
 
 def new_session(
@@ -160,7 +160,7 @@ class Run:
             run_id=self.run_id,
         )
         self.selection.check(ORDER, session.manifest.entries)
-        inspected_events(session.snapshot, request.reopen)
+        session.snapshot.steady(lambda: inspected_events(session.snapshot, request.reopen))
         self.log = RunLog(session.workspace, self.run_id)
         self.batches_executed = 0
         run = session.build.config.run
@@ -178,7 +178,8 @@ class Run:
 
     def plan(self) -> list[StagePlan]:
         """Return what each selected stage has to do."""
-        return plan(self.session.snapshot, self.selection, self.stages(ORDER))
+        snapshot = self.session.snapshot
+        return snapshot.steady(lambda: plan(snapshot, self.selection, self.stages(ORDER)))
 
     def notes(self) -> list[str]:
         """Return what the selection leaves undone, for people."""
@@ -223,9 +224,8 @@ class Run:
         snapshot = self.session.snapshot
         snapshot.refresh()
         chosen = replace(self.selection, videos=frozenset(videos))
-        return batches(
-            self.session.build.config.run, snapshot.stages[stage], todo(snapshot, stage, chosen)
-        )
+        work = snapshot.steady(lambda: todo(snapshot, stage, chosen))
+        return batches(self.session.build.config.run, snapshot.stages[stage], work)
 
     def _reopen(self, videos: Sequence[str]) -> None:
         here = [one for one in self.request.reopen if video_of(one) in set(videos)]

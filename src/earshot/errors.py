@@ -6,6 +6,7 @@ EarshotError                    anything below; the CLI prints it without a trac
 ├── MissingExtraError           an optional package is needed and not installed
 ├── WorkspaceError              the workspace folder can't be read or written as it has to be
 │   ├── PartError               a stage part is truncated, altered or of another schema
+│   │   └── PartGoneError       it was compacted away since it was listed: look again
 │   └── LeaseError              another live process holds what this one needs
 ├── ItemError                   one item is at fault: it goes to quarantine, the others go on
 │   └── MediaError              a video or its sound can't be opened, decoded or trusted
@@ -47,6 +48,10 @@ class WorkspaceError(EarshotError):
 
 class PartError(WorkspaceError):
     """A stage part is truncated, altered or of another schema."""
+
+
+class PartGoneError(PartError):
+    """A stage part was compacted away since it was listed: look again."""
 
 
 class LeaseError(WorkspaceError):

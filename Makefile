@@ -34,7 +34,7 @@ test-flows: $(STAMP)
 
 # Kills, full disks and builds side by side: ten minutes and more.
 test-faults: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow tests/faults
+	$(BIN)/python -m pytest -q -m slow tests/faults tests/tasks
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

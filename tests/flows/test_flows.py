@@ -102,7 +102,8 @@ def test_deployments_run_on_a_worker(manifest: Path, tmp_path: Path) -> None:
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr
 
-        prefect("--no-prompt", "work-pool", "create", "earshot-cpu", "--type", "process", cwd=ROOT)
+        for pool in ("earshot-cpu", "earshot-gpu"):
+            prefect("--no-prompt", "work-pool", "create", pool, "--type", "process", cwd=ROOT)
         prefect("--no-prompt", "deploy", "--all", cwd=ROOT)
         deployed = json.loads(post(url, "/deployments/filter", {}))
         assert {one["entrypoint"].split(":")[1] for one in deployed} == {

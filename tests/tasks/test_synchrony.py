@@ -34,6 +34,9 @@ from earshot.schemas.video import Video
 from earshot.store.stage import Outcome, StageContext, StageInput
 from earshot.tasks.track_objects.stage import TrackObjects
 
+# Forty videos with a seed drawn each time: minutes, and a matter of chance; `make test-faults`.
+pytestmark = pytest.mark.slow
+
 # The situations take turns, twelve a lap. Beyond the first lap sparse is left out, which takes the
 # longest; the last video is one more whose source is not visible.
 INDICES = (*(i for i in range(43) if i < 12 or i % 12 != 10), 54)

@@ -32,8 +32,8 @@ MIN_MOTION_FPS = 10.0
 LAGS = (-1, 0, 1)
 # Seconds around an object's own sound that say whether it also moves in silence.
 AROUND_S = 1.0
-# Weights of onsets against onsets, of loudness frame by frame, and of loudness over about 0.6 s: the
-# last alone is high for anything that happens to move while something unseen rumbles.
+# Weights of onsets against onsets, of loudness frame by frame, and of loudness over about 0.6 s:
+# the last alone is high for anything that happens to move while something unseen rumbles.
 WEIGHTS = (0.45, 0.45, 0.1)
 SMOOTH_FRAMES = 3.0
 # A held box is less sure than one that is measured while the thing moves.

@@ -19,7 +19,7 @@ from earshot.tasks.track_objects.protocol import Target
 Floats = npt.NDArray[np.float64]
 
 # A region less in step with the sound than this is not the sounder. Of sample videos, 1 in 50
-# silent movers and no sounder lay on the wrong side of it, and 1 in 15 movers where the camera shakes.
+# silent movers and no sounder lay on the wrong side of it, and 1 in 15 if the camera shakes.
 MIN_SYNCHRONY = 0.22
 # Another choice that fits the sounds no worse than by this much is as good: on sample videos, with
 # and without a shaking camera, 5 of 8 wrong choices lie within it, and 4 of 170 right ones.

@@ -15,10 +15,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from earshot.errors import ServerError
+from earshot.errors import InputError, ServerError
 from earshot.flows.api import any_of, post, server_answers
 from earshot.flows.server import workspace_server
-from earshot.flows.settings import prefect_folder
+from earshot.flows.settings import database_of, prefect_folder, user_api_url
 
 FINAL_STATES = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 _POLL_S = 0.5
@@ -68,7 +68,7 @@ def wait_until_recorded(
     flow_run_ids: Sequence[UUID],
     expected_task_runs: int,
     timeout_s: float = 600.0,
-    stalled_s: float = 60.0,
+    stalled_s: float = 120.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Wait until the history has every task run of these flow runs in a final state.
@@ -107,6 +107,15 @@ def count_task_runs(api_url: str, flow_run_ids: Sequence[UUID], *, final: bool =
         tasks["state"] = {"type": {"any_": list(FINAL_STATES)}}
     body = {"flow_runs": any_of(flow_run_ids), "task_runs": tasks}
     return int(post(api_url, "/task_runs/count", body))
+
+
+def check_history(workspace: Path) -> None:
+    """Raise `InputError` where no build of this workspace has run through its own server."""
+    if user_api_url() is None and not database_of(workspace).exists():
+        raise InputError(
+            f"{workspace} has no Prefect history: expected a build that ran through Prefect. Run "
+            "`earshot build` without --no-prefect, or set PREFECT_API_URL to your server"
+        )
 
 
 def list_flow_runs(workspace: Path, limit: int = 50) -> list[FlowRunSummary]:

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-STARTUP_LIMIT_S = 180
+# A start takes 6 to 17 s of CPU, which a crowded machine may need minutes to give; a server that
+# dies is noticed at once, so a long limit costs only where one hangs.
+STARTUP_LIMIT_S = 600
 LOOPBACK = "127.0.0.1"
 # Says that `PREFECT_API_URL` was set by us, so that a later start doesn't take it for the user's.
 OWN_API_URL = "EARSHOT_OWN_API_URL"
@@ -64,6 +66,11 @@ def prefect_folder(workspace: Path) -> Path:
     return workspace.absolute() / "prefect"
 
 
+def database_of(workspace: Path) -> Path:
+    """Return the SQLite file in which the workspace's own server keeps its runs."""
+    return prefect_folder(workspace) / "history.db"
+
+
 def user_api_url(environ: Mapping[str, str] | None = None) -> str | None:
     """Return the address of the server that the user named in `PREFECT_API_URL`, or None.
 
@@ -97,7 +104,7 @@ def prefect_environment(
     env |= {
         OWN_API_URL: api_url,
         "PREFECT_HOME": str(folder),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'history.db'}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database_of(workspace)}",
         "NO_PROXY": _no_proxy(user),
         "no_proxy": _no_proxy(user),
     }

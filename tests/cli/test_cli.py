@@ -45,6 +45,15 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" in shown.stderr
 
 
+def test_history_without_a_build_says_so(tmp_path: Path) -> None:
+    """A workspace that no Prefect build has used has no history, and no server is started for it."""
+    assert earshot("init", str(tmp_path / "w")).returncode == 0
+    done = earshot("history", "-w", str(tmp_path / "w"))
+    assert done.returncode == 2
+    assert "has no Prefect history" in done.stderr
+    assert not (tmp_path / "w" / "prefect").exists()
+
+
 def test_init_writes_a_config_that_check_accepts(tmp_path: Path) -> None:
     """The file that `init` writes is complete, and a changed value is said."""
     assert earshot("init", str(tmp_path / "w")).returncode == 0

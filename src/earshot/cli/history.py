@@ -12,10 +12,11 @@ from earshot.cli import show
 
 def show_history(workspace: Path, *, list_only: bool, json: bool) -> None:
     """Print the flow runs, then serve Prefect's pages until Ctrl-C unless a list was asked for."""
-    from earshot.flows.history import list_flow_runs, open_history
+    from earshot.flows.history import check_history, list_flow_runs, open_history
     from earshot.store.workspace import Workspace
 
     root = Workspace.open(workspace).root
+    check_history(root)
     if not list_only and not json:
         open_history(root, lambda url: show.console.print(f"{url}  (Ctrl-C ends it)"))
         return

@@ -164,3 +164,17 @@ def test_run_logs_are_json_lines(built: tuple[Path, Path]) -> None:
     events = [json.loads(line)["event"] for line in logs[0].read_text().splitlines()]
     assert events[-1] == "run_finished"
     assert "stage_started" in events
+
+
+def test_square_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Paths, captions and remedies keep their brackets: nothing in them is read as a style."""
+    from rich.table import Table
+
+    from earshot.cli import show
+
+    said = "pip install 'earshot[vision]', [/data/a.mp4], [bold]"
+    table = Table("what")
+    table.add_row(said)
+    show.console.print(said, soft_wrap=True)
+    show.console.print(table, soft_wrap=True)
+    assert capsys.readouterr().out.count(said) == 2

@@ -33,7 +33,7 @@ def status(workspace: WorkspaceOption, build: BuildOption = None, json: Json = F
         return
     show.print_stages(counts)
     for part, said in session.snapshot.damaged.items():
-        show.console.print(f"[red]damaged part {part.stage}/{part.part_id}[/red]: {said}")
+        show.console.print(f"damaged part {part.stage}/{part.part_id}: {said}", style="red")
     pending = sum(count.pending for count in counts)
     if pending:
         show.console.print(f"{pending} pending: run the build again")

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from earshot.cli import show
 from earshot.errors import EarshotError, InputError
@@ -118,9 +119,9 @@ def doctor() -> None:
         table.add_column(name, overflow="fold")
     failed = False
     for name, needed, found in _checks():
-        mark = (
-            "[green]ok[/green]" if found else ("[red]missing[/red]" if needed else "not installed")
-        )
+        mark = Text("ok", "green") if found else Text("not installed")
+        if needed and not found:
+            mark = Text("missing", "red")
         failed |= needed and not found
         table.add_row(name, mark, found or _REMEDIES.get(name, ""))
     show.console.print(table)

@@ -12,14 +12,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from earshot.store.ledger import StageCount
     from earshot.store.plan import StagePlan
     from earshot.store.runlog import Listener
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# No markup: captions, paths and messages hold square brackets that rich would read as tags.
+console = Console(highlight=False, markup=False)
+errors = Console(stderr=True, highlight=False, markup=False)
 
 
 def print_json(value: Any) -> None:
@@ -36,9 +38,9 @@ def print_stages(counts: Iterable[StageCount]) -> None:
     shown = [s for s in _STATUSES if s not in _RARE or any(c.by_status.get(s) for c in rows)]
     table = _table("stage", "item", right=("in", *shown, "seconds"))
     for count in rows:
-        said = {status: str(count.by_status.get(status) or "·") for status in shown}
+        said = {status: Text(str(count.by_status.get(status) or "·")) for status in shown}
         if count.by_status.get("quarantined"):
-            said["quarantined"] = f"[red]{said['quarantined']}[/red]"
+            said["quarantined"].stylize("red")
         seconds = f"{count.seconds:.1f}" if count.item_kind == "video" else "·"
         table.add_row(count.stage, count.item_kind, str(count.n_in), *said.values(), seconds)
     console.print(table)

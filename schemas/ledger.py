@@ -51,7 +51,7 @@ def _fault(sentence: str, remedy: str, *, transient: bool = False) -> Reason:
 
 REASONS: dict[str, Reason] = {
     # done
-    "empty": Reason("done", "There was nothing to find, and the stage says so.", "Nothing to do."),
+    "empty": Reason("done", "There was nothing to find.", "Nothing to do."),
     # fetch and probe
     "not_found": _fault(
         "The video file is not there.", "Put it there or mend the uri.", transient=True

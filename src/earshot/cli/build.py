@@ -119,7 +119,7 @@ def build(
         return
     show.print_stages(report.counts)
     for line in report.lines():
-        show.console.print(line)
+        show.say(line)
 
 
 def request_of(

@@ -29,14 +29,14 @@ def demo(
         show.console.print("everything is fresh: nothing was done")
     show.print_stages(report.counts)
     for line in report.lines():
-        show.console.print(line)
+        show.say(line)
     sheet = out / "contact_sheet.png"
     if not report.was_fresh or not sheet.exists():
         from earshot.tasks.draw_contact_sheet import draw_contact_sheet
 
         draw_contact_sheet(workspace, sheet)
     if sheet.exists():
-        show.console.print(f"picture   {sheet}")
+        show.say(f"picture   {sheet}")
     if not no_prefect:
-        show.console.print(f"history   earshot history --workspace {workspace}")
-    show.console.print("your own  earshot build --input MANIFEST.jsonl --workspace WORKSPACE")
+        show.say(f"history   earshot history --workspace {workspace}")
+    show.say("your own  earshot build --input MANIFEST.jsonl --workspace WORKSPACE")

@@ -36,9 +36,9 @@ def init(
     place = Workspace.open(workspace, create=True)
     if not place.config_file.exists():
         write_atomic(place.config_file, render_config(Config()).encode())
-    show.console.print(f"workspace {place.root}")
-    show.console.print(f"settings  {place.config_file}")
-    show.console.print(f"next      earshot build --input MANIFEST.jsonl --workspace {workspace}")
+    show.say(f"workspace {place.root}")
+    show.say(f"settings  {place.config_file}")
+    show.say(f"next      earshot build --input MANIFEST.jsonl --workspace {workspace}")
 
 
 def sample(
@@ -48,9 +48,9 @@ def sample(
 ) -> None:
     """Make small videos with captions, and their exact truth beside them."""
     made = make_sample(out, videos, seed)
-    show.console.print(f"input  {made[0]}")
-    show.console.print(f"truth  {made[1]}  (the pipeline is never given this)")
-    show.console.print(f"next   earshot build --input {made[0]} --workspace WORKSPACE")
+    show.say(f"input  {made[0]}")
+    show.say(f"truth  {made[1]}  (the pipeline is never given this)")
+    show.say(f"next   earshot build --input {made[0]} --workspace WORKSPACE")
 
 
 def make_sample(out: Path, videos: int, seed: int) -> tuple[Path, Path]:
@@ -96,8 +96,8 @@ def config_check(
         for name, value in fields.items():
             if value != default[section][name]:
                 before = default[section][name]
-                show.console.print(f"{section}.{name} = {value!r}  (default {before!r})")
-    show.console.print(f"{config} is fine")
+                show.say(f"{section}.{name} = {value!r}  (default {before!r})")
+    show.say(f"{config} is fine")
 
 
 def formats() -> None:

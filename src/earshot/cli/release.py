@@ -34,9 +34,9 @@ def release(
         show.print_json(report.to_json())
         return
     if report.publication is not None:
-        show.console.print(report.publication.message)
+        show.say(report.publication.message)
     for line in report.lines():
-        show.console.print(line)
+        show.say(line)
 
 
 def _verify(folder: Path) -> None:
@@ -44,7 +44,7 @@ def _verify(folder: Path) -> None:
 
     problems = check(folder)
     for problem in problems:
-        show.console.print(problem)
+        show.say(problem)
     if problems:
         raise ReleaseError(f"{folder}: {len(problems)} files are not as its manifest says")
-    show.console.print(f"{folder} is whole")
+    show.say(f"{folder} is whole")

@@ -24,6 +24,11 @@ console = Console(highlight=False, markup=False)
 errors = Console(stderr=True, highlight=False, markup=False)
 
 
+def say(line: str) -> None:
+    """Print a line that people may copy from: a path in it is never broken by a narrow terminal."""
+    console.print(line, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON and nothing else on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from earshot.geometry.rounding import half_up_units
 from earshot.rewards import _scan
@@ -50,8 +50,7 @@ _LIMIT_MICRO = 10_000_000 * MICRO
 _ZERO_BOX: BoxMicro = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A time in 1e-6 s and the xyxy box there in 1e-6 of its unit, or None = absent."""
 
     time_micro: int

@@ -39,9 +39,9 @@ class Tube:
     n_visible: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What a completion is scored against: seconds and box units in 1e-6."""
+    """What a completion is scored against: seconds and box units in 1e-6; equal to itself alone."""
 
     task: Task
     branch: Branch | None

@@ -10,14 +10,28 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from earshot.geometry.boxes import integer_iou
+import numpy as np
+import numpy.typing as npt
+
+from earshot.geometry.boxes import box_iou, integer_iou
 from earshot.rewards.grammar import Block, BoxMicro
 from earshot.rewards.matching import Edge, best_assignment
 from earshot.rewards.truth import Truth, Tube
 
 _EXACT_BITS = 200
 """An s above 0 is at least 2**-101, so all of its 53 bits lie above 2**-200."""
+_EXACT_EDGE = 2**25
+"""Below it a side is below 2**26, an area below 2**52 and a union below 2**53: floats are exact."""
+_UNITS = (1, 1_000)
+"""In 1e-6: the first holds `norm` boxes below `_EXACT_EDGE`, the second pixels."""
+_MANY = 150
+"""Boxes of a block times tubes of its name; below it NumPy's calls cost more than they save."""
+
+Floats = npt.NDArray[np.float64]
+Overlap = tuple[list[float], int]
+"""The box IoUs where both tubes are, and the size of the union of both tubes' times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +53,16 @@ def compare_tubes(
     truth: Truth, blocks: Sequence[Block], may_pair: Iterable[Edge]
 ) -> tuple[Pair, ...]:
     """Return the pairs of (tube, block) positions that may be paired and have s above 0."""
-    placed: dict[int, tuple[dict[int, BoxMicro], int]] = {}
-    pairs: list[Pair] = []
+    tubes_of: dict[int, list[int]] = {}
     for tube, block in may_pair:
-        if block not in placed:
-            placed[block] = place_lines(truth, blocks[block])
-        ious, n_times = _overlap(truth.tubes[tube], *placed[block])
-        s = math.fsum(ious) / n_times
-        if s > 0:
-            pairs.append(Pair(tube, block, s, tuple(ious)))
+        tubes_of.setdefault(block, []).append(tube)
+    pairs: list[Pair] = []
+    for block, tubes in tubes_of.items():
+        boxes, n_extra = place_lines(truth, blocks[block])
+        for tube, (ious, n_times) in zip(tubes, _overlaps(truth, tubes, boxes), strict=True):
+            s = math.fsum(ious) / (n_times + n_extra)
+            if s > 0:
+                pairs.append(Pair(tube, block, s, tuple(ious)))
     return tuple(pairs)
 
 
@@ -83,10 +98,20 @@ def heaviest(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
     return tuple(by_edge[edge] for edge in best_assignment(weights))
 
 
-def _overlap(tube: Tube, boxes: Mapping[int, BoxMicro], n_extra: int) -> tuple[list[float], int]:
-    """Return the IoUs where both are, and the size of the union of both tubes' times."""
+def _overlaps(
+    truth: Truth, tubes: Sequence[int], boxes: Mapping[int, BoxMicro]
+) -> Iterable[Overlap]:
+    """Return how a block's boxes overlap each of some tubes."""
+    if len(tubes) > 1 and len(tubes) * len(boxes) >= _MANY and (table := _table(truth)):
+        said = _scaled(np.array(list(boxes.values()), dtype=np.int64), table.unit)
+        if said is not None:
+            return _overlaps_at_once(table, tubes, list(boxes), said)
+    return [_overlap(truth.tubes[tube], boxes) for tube in tubes]
+
+
+def _overlap(tube: Tube, boxes: Mapping[int, BoxMicro]) -> Overlap:
     ious: list[float] = []
-    n_times = tube.n_visible + n_extra
+    n_times = tube.n_visible
     known = tube.boxes_xyxy_micro
     for time, box in boxes.items():
         if time in known:
@@ -96,6 +121,57 @@ def _overlap(tube: Tube, boxes: Mapping[int, BoxMicro], n_extra: int) -> tuple[l
             else:
                 ious.append(integer_iou(own, box))
     return ious, n_times
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """All tubes of a truth over its grid: boxes (tubes, times, 4) in a unit, and what is known."""
+
+    column: Mapping[int, int]
+    unit: int
+    boxes: Floats
+    is_visible: npt.NDArray[np.bool_]
+    is_absent: npt.NDArray[np.bool_]
+
+
+@lru_cache(maxsize=16)
+def _table(truth: Truth) -> _Table | None:
+    """Return a truth's table, None where floats can't hold it exactly.
+
+    Cached: the completions of one rollout group share their truth.
+    """
+    column = {time: position for position, time in enumerate(truth.grid_micro)}
+    boxes = np.zeros((len(truth.tubes), len(column), 4), dtype=np.int64)
+    is_visible, is_absent = np.zeros((2, *boxes.shape[:2]), dtype=np.bool_)
+    for row, tube in enumerate(truth.tubes):
+        for time, box in tube.boxes_xyxy_micro.items():
+            (is_absent if box is None else is_visible)[row, column[time]] = True
+            boxes[row, column[time]] = box or 0
+    for unit in _UNITS:
+        scaled = _scaled(boxes, unit)
+        if scaled is not None:
+            return _Table(column, unit, scaled, is_visible, is_absent)
+    return None
+
+
+def _scaled(boxes: npt.NDArray[np.int64], unit: int) -> Floats | None:
+    """Return boxes in a unit as floats, None where their IoUs would not be those of integers."""
+    if np.abs(boxes).max(initial=0) >= _EXACT_EDGE * unit or (unit > 1 and (boxes % unit).any()):
+        return None
+    return boxes / unit
+
+
+def _overlaps_at_once(
+    table: _Table, tubes: Sequence[int], times: Sequence[int], said: Floats
+) -> Iterable[Overlap]:
+    """Return the same numbers as `_overlap` for each of the tubes."""
+    place = np.ix_(tubes, [table.column[time] for time in times])
+    is_visible = table.is_visible[place]
+    n_times = table.is_visible[tubes].sum(axis=1) + table.is_absent[place].sum(axis=1)
+    ious = box_iou(table.boxes[place], said)
+    return [
+        (row[seen].tolist(), int(n)) for row, seen, n in zip(ious, is_visible, n_times, strict=True)
+    ]
 
 
 def _nearest(truth: Truth, time: int) -> int | None:

@@ -10,8 +10,8 @@ import pytest
 
 
 def test_the_page_is_true() -> None:
-    """docs/rewards.md runs as written."""
-    page = Path(__file__).parents[2] / "docs" / "rewards.md"
+    """docs/answers-and-rewards.md runs as written."""
+    page = Path(__file__).parents[2] / "docs" / "answers-and-rewards.md"
     failed, tried = doctest.testfile(str(page), module_relative=False)
     assert tried > 10
     assert failed == 0

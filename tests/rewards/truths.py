@@ -186,7 +186,7 @@ def cases(draw: st.DrawFn, task: Task | None = None) -> Case:
     grid = [start + n * SECOND for n in range(draw(st.integers(1, 5)))]
     n_tubes = {"temporal": 0, "spatio_temporal": 1, "spatial": draw(st.integers(0, 3))}[task]
     tubes = [draw(tubes_on(grid)) for _ in range(n_tubes)]
-    n_blocks = draw(st.integers(1, 4)) if task == "spatial" else 1
+    n_blocks = draw(st.integers(1, {"temporal": 1, "spatial": 4, "spatio_temporal": 2}[task]))
     blocks = [draw(blocks_near(grid, tubes)) for _ in range(n_blocks)]
     branch = draw(st.sampled_from(["sounding", "silent"])) if task == "spatial" else None
     intervals, said = ([], []) if task == "spatial" else (draw(spans()), draw(spans()))

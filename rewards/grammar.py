@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from operator import lt
 from typing import Literal, NamedTuple, get_args
 
 from earshot.geometry.rounding import half_up_units
@@ -212,7 +212,7 @@ def _read_body(text: str, start: int, end: int) -> tuple[Answer, list[str], bool
             is_clean = is_clean and is_whole
         elif blocks:
             rows, is_whole = _scan.read_lines(text, element.start, element.end)
-            blocks[-1][1].extend(Line(time, (x1, y1, x2, y2)) for time, x1, y1, x2, y2 in rows)
+            blocks[-1][1].extend([Line(time, (x1, y1, x2, y2)) for time, x1, y1, x2, y2 in rows])
             is_clean = is_clean and is_whole
     answer = Answer(tuple(Block(name, tuple(lines)) for name, lines in blocks), tuple(intervals))
     is_clean = is_clean and all(block.is_named for block in answer.blocks)
@@ -231,13 +231,14 @@ def _kinds_fit(kinds: list[str], task: Task) -> bool:
 def _numbers_are_in_order(answer: Answer) -> bool:
     """Tell whether every interval and box has an extent and times ascend in every block."""
     return all(start < end for start, end in answer.intervals_micro) and all(
-        _times_ascend(block) and all(_has_area(line.box_xyxy_micro) for line in block.lines)
+        _times_ascend(block) and all(_has_area(box) for _, box in block.lines)
         for block in answer.blocks
     )
 
 
 def _times_ascend(block: Block) -> bool:
-    return all(a.time_micro < b.time_micro for a, b in pairwise(block.lines))
+    times = [time for time, _ in block.lines]
+    return all(map(lt, times, times[1:]))
 
 
 def _has_area(box: BoxMicro | None) -> bool:

@@ -39,7 +39,9 @@ def score(
     Score(format=1.0, object=None, temporal=0.5, spatial=None, total=1.5, status='ok')
     """
     if mode not in get_args(Mode):
-        raise ValueError(f"mode is {mode!r}; expected 'strict' or 'avst_zero'. See docs/answers-and-rewards.md")
+        raise ValueError(
+            f"mode is {mode!r}; expected 'strict' or 'avst_zero'. See docs/answers-and-rewards.md"
+        )
     if mode == "avst_zero":
         return avst_zero.score(task, completion, truth_json, map_name)
     return strict.score(task, completion, truth_json)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,7 +27,7 @@ _EXACT_EDGE = 2**25
 _UNITS = (1, 1_000)
 """In 1e-6: the first holds `norm` boxes below `_EXACT_EDGE`, the second pixels."""
 _MANY = 150
-"""Boxes of a block times tubes of its name; below it NumPy's calls cost more than they save."""
+"""Boxes of a name times its tubes; below it NumPy's calls cost more than they save."""
 
 Floats = npt.NDArray[np.float64]
 Overlap = tuple[list[float], int]
@@ -56,13 +56,18 @@ def compare_tubes(
     tubes_of: dict[int, list[int]] = {}
     for tube, block in may_pair:
         tubes_of.setdefault(block, []).append(tube)
-    pairs: list[Pair] = []
+    blocks_of: dict[tuple[int, ...], list[int]] = {}
     for block, tubes in tubes_of.items():
-        boxes, n_extra = place_lines(truth, blocks[block])
-        for tube, (ious, n_times) in zip(tubes, _overlaps(truth, tubes, boxes), strict=True):
-            s = math.fsum(ious) / (n_times + n_extra)
-            if s > 0:
-                pairs.append(Pair(tube, block, s, tuple(ious)))
+        blocks_of.setdefault(tuple(tubes), []).append(block)
+    pairs: list[Pair] = []
+    for alike, members in blocks_of.items():
+        placed = [place_lines(truth, blocks[block]) for block in members]
+        rows = _overlaps(truth, alike, [boxes for boxes, _ in placed])
+        for block, (_, n_extra), row in zip(members, placed, rows, strict=True):
+            for tube, (ious, n_times) in zip(alike, row, strict=True):
+                s = math.fsum(ious) / (n_times + n_extra)
+                if s > 0:
+                    pairs.append(Pair(tube, block, s, tuple(ious)))
     return tuple(pairs)
 
 
@@ -99,14 +104,15 @@ def heaviest(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
 
 
 def _overlaps(
-    truth: Truth, tubes: Sequence[int], boxes: Mapping[int, BoxMicro]
-) -> Iterable[Overlap]:
-    """Return how a block's boxes overlap each of some tubes."""
-    if len(tubes) > 1 and len(tubes) * len(boxes) >= _MANY and (table := _table(truth)):
-        said = _scaled(np.array(list(boxes.values()), dtype=np.int64), table.unit)
+    truth: Truth, tubes: Sequence[int], placed: Sequence[Mapping[int, BoxMicro]]
+) -> Iterable[Sequence[Overlap]]:
+    """Return for each block how its boxes overlap each of some tubes."""
+    if len(tubes) > 1 and len(tubes) * sum(map(len, placed)) >= _MANY and (table := _table(truth)):
+        edges = [box for boxes in placed for box in boxes.values()]
+        said = _scaled(np.array(edges, dtype=np.int64).reshape(-1, 4), table.unit)
         if said is not None:
-            return _overlaps_at_once(table, tubes, list(boxes), said)
-    return [_overlap(truth.tubes[tube], boxes) for tube in tubes]
+            return _overlaps_at_once(table, tubes, placed, said)
+    return [[_overlap(truth.tubes[tube], boxes) for tube in tubes] for boxes in placed]
 
 
 def _overlap(tube: Tube, boxes: Mapping[int, BoxMicro]) -> Overlap:
@@ -162,16 +168,22 @@ def _scaled(boxes: npt.NDArray[np.int64], unit: int) -> Floats | None:
 
 
 def _overlaps_at_once(
-    table: _Table, tubes: Sequence[int], times: Sequence[int], said: Floats
-) -> Iterable[Overlap]:
-    """Return the same numbers as `_overlap` for each of the tubes."""
-    place = np.ix_(tubes, [table.column[time] for time in times])
-    is_visible = table.is_visible[place]
-    n_times = table.is_visible[tubes].sum(axis=1) + table.is_absent[place].sum(axis=1)
-    ious = box_iou(table.boxes[place], said)
-    return [
-        (row[seen].tolist(), int(n)) for row, seen, n in zip(ious, is_visible, n_times, strict=True)
-    ]
+    table: _Table,
+    tubes: Sequence[int],
+    placed: Sequence[Mapping[int, BoxMicro]],
+    said: Floats,
+) -> Iterator[Sequence[Overlap]]:
+    """Give the same numbers as `_overlap`; `said` are the boxes of all blocks, one by one."""
+    place = np.ix_(tubes, [table.column[time] for boxes in placed for time in boxes])
+    is_visible, is_absent = table.is_visible[place], table.is_absent[place]
+    ious, n_visible = box_iou(table.boxes[place], said), table.is_visible[list(tubes)].sum(axis=1)
+    end = 0
+    for boxes in placed:
+        part = np.s_[:, end : end + len(boxes)]
+        end += len(boxes)
+        n_times = (n_visible + is_absent[part].sum(axis=1)).tolist()
+        rows = zip(ious[part], is_visible[part], strict=True)
+        yield [(row[seen].tolist(), n) for (row, seen), n in zip(rows, n_times, strict=True)]
 
 
 def _nearest(truth: Truth, time: int) -> int | None:

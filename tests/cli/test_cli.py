@@ -46,7 +46,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_history_without_a_build_says_so(tmp_path: Path) -> None:
-    """A workspace that no Prefect build has used has no history, and no server is started for it."""
+    """A workspace that no Prefect build has used says so, and starts no server for it."""
     assert earshot("init", str(tmp_path / "w")).returncode == 0
     done = earshot("history", "-w", str(tmp_path / "w"))
     assert done.returncode == 2

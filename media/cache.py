@@ -1,7 +1,7 @@
 """Copies of remote media on the local disk: whole or not there, as new as their place, bounded.
 
-Takes URLs, gives local files. Two processes that want the same file fetch it once; a fetch that
-was killed goes on where it was. Never drops a copy that was used in the last hour.
+Takes URLs, gives local files for as long as they are held. Two processes that want the same file
+fetch it once; a fetch that was killed goes on where it was. Never drops a copy that is held.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from io import BufferedWriter
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from earshot.errors import ItemError
-from earshot.media.remote import Patience, Remote, check_size, download, look, shown
+from earshot.media.remote import Remote, check_size, download, look
+from earshot.places import shown
+from earshot.schemas.config import FetchConfig
 
-# A batch of videos, with the one that a slow decoder is at, is through in this time.
-IN_USE_S = 3600.0
 # A part that nobody went on with for so long will not be finished.
 _FORGOTTEN_S = 7 * 24 * 3600.0
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -41,47 +44,64 @@ class MediaCache:
 
     Args:
         folder: where they are; made when the first comes.
-        max_bytes: size of all together.
-        patience: how long places are waited for.
+        fetch: their size in all, and how long places are waited for.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, patience: Patience) -> None:
+    def __init__(self, folder: Path, fetch: FetchConfig) -> None:
         self._folder = folder
-        self._max_bytes = max_bytes
-        self._patience = patience
+        self._fetch = fetch
 
-    def fetch(self, url: str, max_bytes: int | None, *, anew: bool = False) -> Path:
-        """Return the copy of a URL, fetched where there is none, an old one, or `anew`.
+    @contextmanager
+    def hold(self, url: str, max_bytes: int | None, *, anew: bool = False) -> Iterator[Path]:
+        """Give the copy of a URL, fetched where there is none, an old one, or `anew`.
+
+        Until the block ends nobody drops it or puts another in its place. The lock goes with the
+        process that has it, however it ends.
 
         Raises:
             ItemError: `not_found`, `forbidden`, `timeout`, `checksum`, `too_large`,
                 `fetch_failed` or `bad_entry`.
         """
-        target = self._target(url)
-        with self._lock(target):
-            copy = None if anew else self._copy(target)
-            try:
-                remote = look(url, self._patience)
-            except ItemError as fault:
-                # An unknown kind of place is a mistake in the uri; all else may pass.
-                if copy is None or fault.code == "bad_entry":
-                    raise
+        target, fetched = self._target(url), None
+        with self._lock_file(target) as lock:
+            while True:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                copy = None if anew else self._copy(target)
                 remote = None
-            if copy is None or (remote is not None and remote.identity != copy.identity):
+                if copy is None or copy.identity != fetched:
+                    remote = self._look(url, copy)
+                if copy is not None and (remote is None or remote.identity == copy.identity):
+                    check_size(shown(url), copy.size, max_bytes)
+                    os.utime(_beside(target, "copy"))
+                    yield target
+                    return
                 assert remote is not None
-                self._download(remote, target, max_bytes)
-            else:
-                check_size(shown(url), copy.size, max_bytes)
-            os.utime(_beside(target, "copy"))
-        return target
+                # Between two locks another process may fetch it, or drop it to make room.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                there = None if anew else self._copy(target)
+                if there is None or there.identity != remote.identity:
+                    self._download(remote, target, max_bytes)
+                fetched, anew = remote.identity, False
 
     def identity(self, url: str) -> str | None:
         """Return what the copy of a URL was known by at its place; None without a copy."""
         copy = self._copy(self._target(url))
         return None if copy is None else copy.identity
 
+    def _look(self, url: str, copy: _Copy | None) -> Remote | None:
+        """Return what the place says, or None where it does not say and a copy serves."""
+        try:
+            return look(url, self._fetch)
+        except ItemError as fault:
+            # An unknown kind of place is a mistake in the uri; all else may pass.
+            if copy is None or fault.code == "bad_entry":
+                raise
+            return None
+
     def _target(self, url: str) -> Path:
-        return self._folder / f"{name_of(url)}{PurePosixPath(urlsplit(url).path).suffix}"
+        """Return the place of a copy; messages about it have the file's own name."""
+        name = PurePosixPath(unquote(urlsplit(url).path)).name
+        return self._folder / f"{name_of(url)[:16]}-{_UNUSUAL.sub('_', name)[-80:]}"
 
     def _copy(self, target: Path) -> _Copy | None:
         try:
@@ -93,14 +113,17 @@ class MediaCache:
 
     def _download(self, remote: Remote, target: Path, max_bytes: int | None) -> None:
         check_size(shown(remote.url), remote.size or 0, max_bytes)
-        self._make_room(remote)
+        check_size(
+            shown(remote.url), remote.size or 0, self._fetch.cache_bytes, "fetch.cache_bytes"
+        )
+        self._make_room(remote.size or 0, besides=target)
         part = _beside(target, "part")
         begun = _beside(target, "begun")
         if not (remote.is_sure and _text(begun) == remote.identity):
             part.unlink(missing_ok=True)
             write_whole(begun, remote.identity)
-        download(remote, part, self._patience, max_bytes)
-        if look(remote.url, self._patience).identity != remote.identity:
+        download(remote, part, self._fetch, max_bytes)
+        if look(remote.url, self._fetch).identity != remote.identity:
             part.unlink()
             raise ItemError(
                 "checksum",
@@ -116,32 +139,50 @@ class MediaCache:
         write_whole(_beside(target, "copy"), json.dumps(asdict(copy)))
         begun.unlink()
 
-    def _make_room(self, remote: Remote) -> None:
-        """Drop the copies that were not used longest until one more fits."""
-        check_size(f"{shown(remote.url)}, for the cache,", remote.size or 0, self._max_bytes)
-        now_s = time.time()
-        for part in self._folder.glob("*.~part"):
-            if now_s - part.stat().st_mtime > _FORGOTTEN_S:
-                part.unlink(missing_ok=True)
-        kept = [path for path in self._folder.iterdir() if path.suffix != ".~lock"]
-        total = sum(path.stat().st_size for path in kept) + (remote.size or 0)
-        notes = [(path.stat().st_mtime, path) for path in kept if path.suffix == ".~copy"]
-        for used_s, note in sorted(notes):
-            if total <= self._max_bytes or now_s - used_s < IN_USE_S:
-                return
+    def _make_room(self, size: int, besides: Path) -> None:
+        """Drop the copies that were not used longest, and are not held, until more fits."""
+        files = _files(self._folder)
+        old_s = time.time() - _FORGOTTEN_S
+        for path, (_, time_s) in files.items():
+            if path.suffix == ".~part" and time_s < old_s:
+                path.unlink(missing_ok=True)
+        total = size + sum(size for path, (size, _) in files.items() if path != besides)
+        used = {path: time_s for path, (_, time_s) in files.items() if path.suffix == ".~copy"}
+        for note in sorted(used, key=used.__getitem__):
             target = note.with_suffix("")
-            size = target.stat().st_size if target.exists() else 0
-            note.unlink(missing_ok=True)
+            if total <= self._fetch.cache_bytes:
+                return
+            if target != besides and self._drop(target):
+                total -= files[target][0] if target in files else 0
+
+    def _drop(self, target: Path) -> bool:
+        """Drop a copy, unless it is held."""
+        with self._lock_file(target) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            _beside(target, "copy").unlink(missing_ok=True)
             target.unlink(missing_ok=True)
-            total -= size
+        return True
 
     @contextmanager
-    def _lock(self, target: Path) -> Iterator[None]:
-        """Hold the right to write one copy; it goes with the process that holds it."""
+    def _lock_file(self, target: Path) -> Iterator[BufferedWriter]:
+        """Open what is locked for a copy: shared to read it, alone to write or drop it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with _beside(target, "lock").open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            yield file
+
+
+def _files(folder: Path) -> dict[Path, tuple[int, float]]:
+    """Return bytes and time of change of each file of a folder, which others may drop meanwhile."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                about = entry.stat()
+                found[Path(entry.path)] = about.st_size, about.st_mtime
+    return found
 
 
 def name_of(text: str) -> str:

@@ -27,8 +27,10 @@ CUT_TOLERANCE_SHARE = 0.02
 # `explode` also refuses harmless metadata that is malformed.
 _STRICT = {"hevc": {"err_detect": "crccheck+explode"}}
 
-# A playlist or a crafted header may point elsewhere: only the file itself is read.
+# A playlist or a crafted header may point elsewhere: nothing is asked of a network, and lists of
+# other files are refused.
 _OPTIONS = {"protocol_whitelist": "file"}
+_LISTS = frozenset({"concat", "dash", "hls", "imf"})
 # AVFMT_NOTIMESTAMPS (libavformat/avformat.h); PyAV's own name for it is no number.
 _NO_TIMESTAMPS = 0x0080
 _CLOCK = re.compile(r"([0-9]+):([0-9]+):([0-9.]+)")
@@ -54,11 +56,23 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise MediaError(
             "unreadable",
-            f"{path.name} can't be opened as a video ({error}); re-encode or replace it.",
-            str(error),
+            f"{path.name} can't be opened as a video ({_why(error)}); re-encode or replace it.",
+            _why(error),
         ) from error
     with container:
+        if _LISTS & {*container.format.name.split(",")}:
+            raise MediaError(
+                "unreadable",
+                f"{path.name} is a list of other files ({container.format.name}); expected a "
+                "video. Name the video itself.",
+                container.format.name,
+            )
         yield container
+
+
+def _why(error: Exception) -> str:
+    """Return what FFmpeg says, without the path that it adds."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def picture_stream(container: InputContainer) -> VideoStream:

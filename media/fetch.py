@@ -8,44 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from earshot.errors import ItemError
 from earshot.media.cache import MediaCache, name_of, write_whole
-from earshot.media.remote import Patience, check_size, faults, look, shown
+from earshot.media.remote import check_size, look
+from earshot.places import faults, shown
+from earshot.schemas.config import FetchConfig
 
-CACHE_BYTES = 50_000_000_000
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is fetched and how long it is waited for.
-
-    Attributes:
-        cache_bytes: the cache gives up what was not used longest, beyond this; files that were
-            used in the last hour stay.
-        patience: limits of requests and their repetition.
-    """
-
-    cache_bytes: int = CACHE_BYTES
-    patience: Patience = field(default_factory=Patience)
+_DEFAULTS = FetchConfig()
+_LOOK_S = 10.0
 
 
-def local_path(
+@contextmanager
+def local_file(
     uri: str,
     base: str | Path,
     cache: Path,
     max_bytes: int | None = None,
     *,
     sha256: str | None = None,
-    limits: Limits | None = None,
-) -> Path:
-    """Return the local file that a uri of the manifest means, fetching it where it is remote.
+    fetch: FetchConfig = _DEFAULTS,
+) -> Iterator[Path]:
+    """Give the local file that a uri of the manifest means, fetching it where it is remote.
 
     A copy is fetched again when its place has another file now; where the place can't be asked, or
-    has it no more, the copy serves.
+    has it no more, the copy serves. It stays until the block ends; later it may go to make room.
 
     Args:
         uri: an absolute or relative path, a file:// URL, or any fsspec URL.
@@ -53,23 +45,27 @@ def local_path(
         cache: folder for fetched files; each is there whole or not at all.
         max_bytes: larger files are refused before they are fetched or read.
         sha256: what the content must be; a copy that differs is fetched once more.
-        limits: size of the cache, waiting and repetition.
+        fetch: size of the cache, waiting and repetition.
 
     Raises:
         ItemError: `not_found`, `forbidden`, `timeout`, `checksum`, `too_large`, `fetch_failed`,
-            or `bad_entry` for a uri of an unknown kind.
+            `unreadable` for what is no file, or `bad_entry` for a uri of an unknown kind.
     """
-    place, limits = resolve(uri, base), limits or Limits()
+    place = resolve(uri, base)
     if "://" not in place:
         path = _present(place, max_bytes)
         _check_content(place, path, cache, sha256)
-        return path
-    copies = MediaCache(cache / "media", limits.cache_bytes, limits.patience)
-    path = copies.fetch(place, max_bytes)
-    if sha256 is not None and content_sha256(path, cache) != sha256:
-        path = copies.fetch(place, max_bytes, anew=True)
-        _check_content(shown(place), path, cache, sha256)
-    return path
+        yield path
+        return
+    copies = MediaCache(cache / "media", fetch)
+    with copies.hold(place, max_bytes) as path:
+        is_right = sha256 is None or content_sha256(path, cache) == sha256
+        if is_right:
+            yield path
+    if not is_right:
+        with copies.hold(place, max_bytes, anew=True) as path:
+            _check_content(shown(place), path, cache, sha256)
+            yield path
 
 
 def identity(
@@ -77,24 +73,25 @@ def identity(
     base: str | Path,
     cache: Path,
     max_bytes: int | None = None,
-    limits: Limits | None = None,
+    fetch: FetchConfig = _DEFAULTS,
 ) -> str:
     """Return what changes when the content of a uri does; nothing is downloaded.
 
     That is the sha256 of a local file, and a digest of what the place of a remote one says (its
     content tag and size, else the time of its last change). Where the place can't be asked, it is
-    what the cached copy was known by. One try only: a plan asks for many videos.
+    what the cached copy was known by. One try only, and a short one: a plan asks for many videos.
 
     Raises:
-        ItemError: as `local_path`.
+        ItemError: as `local_file`.
     """
-    place, limits = resolve(uri, base), limits or Limits()
+    place = resolve(uri, base)
     if "://" not in place:
         return content_sha256(_present(place, max_bytes), cache)
+    once = {"attempts": 1, "request_s": min(fetch.request_s, _LOOK_S)}
     try:
-        remote = look(place, replace(limits.patience, attempts=1))
+        remote = look(place, fetch.model_copy(update=once))
     except ItemError:
-        known = MediaCache(cache / "media", limits.cache_bytes, limits.patience).identity(place)
+        known = MediaCache(cache / "media", fetch).identity(place)
         if known is None:
             raise
         return known
@@ -109,7 +106,9 @@ def resolve(uri: str, base: str | Path) -> str:
     if "://" in uri or Path(uri).is_absolute():
         return uri
     if "://" in str(base) and not str(base).startswith("file://"):
-        return f"{str(base).rstrip('/')}/{uri}"
+        # What a path has of these would end it in a web address; `%20` and the like stay.
+        path = quote(uri, safe="/%") if str(base).startswith(("http://", "https://")) else uri
+        return f"{str(base).rstrip('/')}/{path}"
     folder = resolve(str(base), Path.cwd()) if str(base).startswith("file://") else str(base)
     return str(Path(folder).absolute() / uri)
 
@@ -143,8 +142,13 @@ def content_sha256(path: Path, cache: Path) -> str:
 def _present(place: str, max_bytes: int | None) -> Path:
     path = Path(place)
     with faults(place):
-        if path.is_dir():
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
             raise FileNotFoundError(place)
+        if not stat.S_ISREG(kind):
+            # Reading a pipe waits for ever, and a device may have no end.
+            message = f"{place} is a pipe or a device; expected a file. Mend the uri."
+            raise ItemError("unreadable", message, place)
         check_size(place, path.stat().st_size, max_bytes)
     return path
 

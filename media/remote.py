@@ -1,7 +1,7 @@
 """Reads files of any fsspec file system, in requests that are bounded, retried and resumed.
 
-Takes a URL, gives what the file is without opening it, or its bytes appended to a local part. What
-file systems raise becomes an ItemError. Never keeps more than one chunk in memory.
+Takes a URL, gives what the file is without opening it, or its bytes appended to a local part. Never
+keeps more than one chunk in memory.
 """
 
 from __future__ import annotations
@@ -9,45 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
-import fsspec
 from fsspec.spec import AbstractFileSystem
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from earshot.errors import ItemError
+from earshot.errors import ItemError, WorkspaceError
+from earshot.places import open_place, shown, tried
+from earshot.schemas.config import FetchConfig
 
 T = TypeVar("T")
 
 CHUNK_BYTES = 4 << 20
-_LONGEST_WAIT_S = 20.0
 
 # What a store says of a file's content (first choice), or of its last change.
 _TAGS = ("ETag", "etag", "md5Hash", "md5", "content_md5", "Content-MD5", "crc32c", "checksum")
 _DATES = ("LastModified", "Last-Modified", "last_modified", "updated", "mtime", "modified")
-_STATUS = {401: "forbidden", 403: "forbidden", 404: "not_found", 410: "not_found"}
-_STATUS |= {408: "timeout", 504: "timeout"}
-_TRY_AGAIN = frozenset({408, 425, 429})
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a place is waited for.
-
-    Attributes:
-        request_s: limit of one request, and of each stretch of CHUNK_BYTES of a stream.
-        attempts: tries of one request.
-        wait_s: the first wait between them; each next one may be twice as long, up to 20 s.
-    """
-
-    request_s: float = 60.0
-    attempts: int = 4
-    wait_s: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,15 +48,7 @@ class Remote:
     has_ranges: bool
 
 
-class _PlaceError(ItemError):
-    """A fault of the place; `is_transient` says whether asking again may help."""
-
-    def __init__(self, code: str, message: str, value: str, *, is_transient: bool) -> None:
-        super().__init__(code, message, value)
-        self.is_transient = is_transient
-
-
-def look(url: str, patience: Patience) -> Remote:
+def look(url: str, fetch: FetchConfig) -> Remote:
     """Return what the place says of a file; nothing of it is read.
 
     Raises:
@@ -84,14 +56,14 @@ def look(url: str, patience: Patience) -> Remote:
     """
 
     def ask() -> Mapping[str, Any]:
-        filesystem, inner = _open_place(url, patience)
+        filesystem, inner = open_place(url, fetch.request_s)
         filesystem.invalidate_cache(inner)
-        found: Mapping[str, Any] = filesystem.info(inner, **_limit(filesystem, patience))
+        found: Mapping[str, Any] = filesystem.info(inner, **_limit(filesystem, fetch))
         if found.get("type") == "directory":
             raise FileNotFoundError(f"{inner} is a folder")
         return found
 
-    info = _tried(ask, url, patience)
+    info = _tried(ask, url, fetch)
     seen = {key: str(info[key]) for key in _TAGS if info.get(key)}
     seen = seen or {key: str(info[key]) for key in (*_DATES, "created") if info.get(key)}
     said = json.dumps({**seen, "size": info.get("size")}, sort_keys=True)
@@ -104,17 +76,17 @@ def look(url: str, patience: Patience) -> Remote:
     )
 
 
-def download(remote: Remote, part: Path, patience: Patience, max_bytes: int | None) -> None:
+def download(remote: Remote, part: Path, fetch: FetchConfig, max_bytes: int | None) -> None:
     """Make `part` whole: bytes that it has are kept where the place serves ranges.
 
     Raises:
         ItemError: as `look`, or `too_large`, or `checksum` where the place gives another number of
             bytes than it said.
     """
-    if remote.size is not None and _serves_ranges(remote, patience):
-        _by_ranges(remote, remote.size, part, patience)
+    if remote.size is not None and _serves_ranges(remote, fetch):
+        _by_ranges(remote, remote.size, part, fetch)
     else:
-        _tried(lambda: _as_stream(remote, part, patience, max_bytes), remote.url, patience)
+        _tried(lambda: _as_stream(remote, part, fetch, max_bytes), remote.url, fetch)
     if remote.size is not None and part.stat().st_size != remote.size:
         raise ItemError(
             "checksum",
@@ -124,61 +96,32 @@ def download(remote: Remote, part: Path, patience: Patience, max_bytes: int | No
         )
 
 
-def check_size(place: str, size: int, max_bytes: int | None) -> None:
-    """Raise ItemError `too_large` for more bytes than are allowed."""
+def check_size(
+    place: str, size: int, max_bytes: int | None, field: str = "probe.max_bytes"
+) -> None:
+    """Raise ItemError `too_large` for more bytes than a field of the configuration allows."""
     if max_bytes is not None and size > max_bytes:
         raise ItemError(
             "too_large",
-            f"{place} has {size} bytes; the limit is {max_bytes}. Raise probe.max_bytes or leave "
-            "the video out.",
+            f"{place} has {size} bytes; the limit is {max_bytes}. Raise {field} or leave the "
+            "video out.",
             str(size),
         )
 
 
-def shown(url: str) -> str:
-    """Return a URL as messages may have it: without user, password and query (signed URLs)."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-@contextmanager
-def faults(place: str) -> Iterator[None]:
-    """Turn whatever a file system raises into an ItemError (each has errors of its own)."""
-    try:
-        yield
-    except ItemError:
-        raise
-    except Exception as error:
-        raise _fault_of(error, place) from error
-
-
-def _open_place(url: str, patience: Patience) -> tuple[AbstractFileSystem, str]:
-    options: dict[str, Any] = {}
-    if url.startswith(("http://", "https://")):
-        # Here, since most runs read the local disk only.
-        import aiohttp
-
-        limit_s = patience.request_s
-        kept = fsspec.config.conf.get(urlsplit(url).scheme, {}).get("client_kwargs", {})
-        # aiohttp's own limit of 5 minutes holds for a whole transfer, however large.
-        timeout = aiohttp.ClientTimeout(None, sock_connect=limit_s, sock_read=limit_s)
-        options["client_kwargs"] = {**kept, "timeout": timeout}
-    return fsspec.core.url_to_fs(url, **options)  # type: ignore[no-any-return]
-
-
-def _limit(filesystem: AbstractFileSystem, patience: Patience) -> dict[str, float]:
+def _limit(filesystem: AbstractFileSystem, fetch: FetchConfig) -> dict[str, float]:
     """Return the argument that bounds a call; synchronous file systems have only their own."""
-    return {"timeout": patience.request_s} if filesystem.async_impl else {}
+    return {"timeout": fetch.request_s} if filesystem.async_impl else {}
 
 
-def _serves_ranges(remote: Remote, patience: Patience) -> bool:
+def _serves_ranges(remote: Remote, fetch: FetchConfig) -> bool:
     """Tell whether parts of a file can be asked for; HTTP servers may ignore it and send all."""
     if not remote.url.startswith(("http://", "https://")) or not remote.size:
         return True
     size = remote.size
 
     def ask() -> bool:
-        filesystem, inner = _open_place(remote.url, patience)
+        filesystem, inner = open_place(remote.url, fetch.request_s)
         file = filesystem.open(inner, "rb", size=size, block_size=1, cache_type="none")
         file.seek(size - 1)
         try:
@@ -186,25 +129,25 @@ def _serves_ranges(remote: Remote, patience: Patience) -> bool:
         except ValueError:  # fsspec: "Got more bytes than requested"
             return False
 
-    return remote.has_ranges and size > 1 and _tried(ask, remote.url, patience)
+    return remote.has_ranges and size > 1 and _tried(ask, remote.url, fetch)
 
 
-def _by_ranges(remote: Remote, size: int, part: Path, patience: Patience) -> None:
+def _by_ranges(remote: Remote, size: int, part: Path, fetch: FetchConfig) -> None:
     with part.open("ab") as out:
         if out.tell() > size:
             out.truncate(0)
         done = out.tell()
         while done < size:
             start, end = done, min(done + CHUNK_BYTES, size)
-            chunk = _tried(lambda: _range(remote, start, end, patience), remote.url, patience)  # noqa: B023
-            out.write(chunk)
+            chunk = _tried(lambda: _range(remote, start, end, fetch), remote.url, fetch)  # noqa: B023
+            _write(out, chunk)
             done += len(chunk)
 
 
-def _range(remote: Remote, start: int, end: int, patience: Patience) -> bytes:
-    filesystem, inner = _open_place(remote.url, patience)
+def _range(remote: Remote, start: int, end: int, fetch: FetchConfig) -> bytes:
+    filesystem, inner = open_place(remote.url, fetch.request_s)
     if filesystem.async_impl:
-        limit = _limit(filesystem, patience)
+        limit = _limit(filesystem, fetch)
         chunk: bytes = filesystem.cat_file(inner, start=start, end=end, **limit)
     else:
         with filesystem.open(inner, "rb") as file:
@@ -215,76 +158,28 @@ def _range(remote: Remote, start: int, end: int, patience: Patience) -> bytes:
     return chunk
 
 
-def _as_stream(remote: Remote, part: Path, patience: Patience, max_bytes: int | None) -> None:
-    filesystem, inner = _open_place(remote.url, patience)
+def _as_stream(remote: Remote, part: Path, fetch: FetchConfig, max_bytes: int | None) -> None:
+    filesystem, inner = open_place(remote.url, fetch.request_s)
     with filesystem.open(inner, "rb", block_size=0) as file, part.open("wb") as out:
-        deadline_s, mark = time.monotonic() + patience.request_s, CHUNK_BYTES
+        deadline_s, mark = time.monotonic() + fetch.request_s, CHUNK_BYTES
         while chunk := file.read(CHUNK_BYTES):
-            out.write(chunk)
+            _write(out, chunk)
             check_size(shown(remote.url), out.tell(), max_bytes)
             if out.tell() >= mark:
-                deadline_s, mark = time.monotonic() + patience.request_s, out.tell() + CHUNK_BYTES
+                deadline_s, mark = time.monotonic() + fetch.request_s, out.tell() + CHUNK_BYTES
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"{out.tell()} bytes, too slow")
         if remote.size is not None and out.tell() < remote.size:
             raise ConnectionError(f"{out.tell()} bytes came of {remote.size}")
 
 
-def _tried(work: Callable[[], T], url: str, patience: Patience) -> T:
-    retrying = Retrying(
-        stop=stop_after_attempt(patience.attempts),
-        wait=wait_random_exponential(multiplier=patience.wait_s, max=_LONGEST_WAIT_S),
-        retry=retry_if_exception(lambda e: isinstance(e, _PlaceError) and e.is_transient),
-        reraise=True,
-    )
-
-    def once() -> T:
-        with faults(shown(url)):
-            return work()
-
-    return retrying(once)
+def _write(out: BufferedWriter, chunk: bytes) -> None:
+    """Write to the local disk, whose faults are not the place's."""
+    try:
+        out.write(chunk)
+    except OSError as error:
+        raise WorkspaceError(f"{out.name} can't be written ({error}); make room.") from error
 
 
-def _fault_of(error: Exception, place: str) -> _PlaceError:
-    """Return the fault that lies deepest: fsspec wraps every HTTP error in FileNotFoundError."""
-    chain: list[BaseException] = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
-    found = next((code for code in map(_code, reversed(chain)) if code), "fetch_failed")
-    status = next((status for status in map(_status, reversed(chain)) if status), 0)
-    why = f"{type(error).__name__}: {error}" if error is chain[-1] else str(chain[-1])
-    message = {
-        "not_found": f"{place} is not there; put it there or mend the uri.",
-        "forbidden": f"{place} may not be read ({why}); check the credentials.",
-        "timeout": f"{place} did not answer in time ({why}); try again later.",
-        "bad_entry": f"{place} can't be fetched ({why}); mend the uri.",
-        "fetch_failed": f"{place} could not be read ({why}); try again.",
-    }[found]
-    final = found not in ("timeout", "fetch_failed") or (
-        400 <= status < 500 and status not in _TRY_AGAIN
-    )
-    return _PlaceError(found, message, place, is_transient=not final)
-
-
-def _status(error: BaseException) -> int | None:
-    """Return the HTTP status of an aiohttp or a botocore error."""
-    response = getattr(error, "response", None)
-    if isinstance(response, Mapping):
-        response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    status = getattr(error, "status", response)
-    return status if isinstance(status, int) else None
-
-
-def _code(error: BaseException) -> str | None:
-    status, name = _status(error), type(error).__name__
-    if status is not None:
-        return _STATUS.get(status, "fetch_failed")
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return "not_found"
-    if isinstance(error, PermissionError) or "Credentials" in name:
-        return "forbidden"
-    if isinstance(error, TimeoutError) or "Timeout" in name:
-        return "timeout"
-    if isinstance(error, ValueError | ImportError):
-        return "bad_entry"
-    return "fetch_failed" if isinstance(error, OSError) else None
+def _tried(work: Callable[[], T], url: str, fetch: FetchConfig) -> T:
+    return tried(work, url, fetch.attempts, fetch.wait_s)

@@ -1,7 +1,7 @@
 """The configuration: one frozen pydantic model, mirrored by one TOML file and by Prefect's form.
 
 Each stage reads its own section and nothing else of it: changing a field makes stale the stage
-whose section it stands in, and what depends on that. `run` is in no stage's key.
+whose section it stands in, and what depends on that. `fetch` and `run` are in no stage's key.
 """
 
 from __future__ import annotations
@@ -152,6 +152,23 @@ class ReleaseConfig(Section):
     )
 
 
+class FetchConfig(Section):
+    """Bringing remote videos to the local disk; changes no result and is in no key."""
+
+    cache_bytes: int = Field(
+        50_000_000_000,
+        gt=0,
+        description="size of all copies together; those in use stay also beyond it",
+    )
+    request_s: float = Field(
+        60, gt=0, description="limit of one request, and of each 4 MiB of a stream"
+    )
+    attempts: int = Field(4, ge=1, description="tries of one request whose fault may pass")
+    wait_s: float = Field(
+        0.5, ge=0, description="first wait between them; each next may be twice as long, up to 20 s"
+    )
+
+
 class RunConfig(Section):
     """How a build runs; changes no result and is in no key."""
 
@@ -198,4 +215,5 @@ class Config(Section):
     inspect: InspectConfig = InspectConfig()
     questions: QuestionsConfig = QuestionsConfig()
     release: ReleaseConfig = ReleaseConfig()
+    fetch: FetchConfig = FetchConfig()
     run: RunConfig = RunConfig()

@@ -179,6 +179,7 @@ class ManifestEntry(Record):
             req("uri", pa.string()),
             req("captions", list_of(_RAW_CAPTION)),
             req("events", list_of(_RAW_EVENT)),
+            opt("sha256", pa.string()),
             opt("licence", pa.string()),
             opt("source", pa.string()),
             opt("split_group", pa.string()),
@@ -189,6 +190,9 @@ class ManifestEntry(Record):
     uri: Text = Field(min_length=1, description="path relative to the manifest, or an fsspec URL")
     captions: Annotated[tuple[RawCaption, ...], BeforeValidator(_each(RawCaption))] = ()
     events: Annotated[tuple[RawEvent, ...], BeforeValidator(_each(RawEvent))] = ()
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="of the file, where it is known beforehand"
+    )
     licence: Text | None = None
     source: Text | None = None
     split_group: Text | None = None

@@ -35,12 +35,13 @@ def read_input(
         InputError: as `earshot.store.manifests.read_manifest`.
     """
     source = open_source(uri)
-    name = Path(uri).name  # its ending tells the format
+    name = Path(source.uri).name  # its ending tells the format
     facts = [sha256_hex(source.data), name, source.media_suffix, kind, _code_digest()]
     note = workspace.cache / "inputs" / f"{digest_of(facts)}.txt"
     if note.exists():
         try:
-            stored = stored_input(workspace, note.read_text(), uri, base_of(uri, media_root))
+            base_uri = base_of(source, media_root)
+            stored = stored_input(workspace, note.read_text(), source.uri, base_uri)
         except InputError:  # what no build has any more is read again
             note.unlink(missing_ok=True)
         else:

@@ -7,7 +7,8 @@ of is in `store.keys`, how rows are read in `store.rows`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ from earshot.store.workspace import Workspace
 T = TypeVar("T")
 _AT_ONCE = 1000
 _LOOKS = 5
+_ASKED_AT_ONCE = 16
 
 
 class Snapshot:
@@ -205,7 +207,7 @@ class Snapshot:
         outside = [""] * len(videos)
         if type(stage).outside is not Stage.outside:
             given = self._rows.inputs_on_demand(stage, videos)
-            outside = [digest_of(stage.outside(one)) for one in given]
+            outside = [digest_of(facts) for facts in _outside(stage, given)]
         columns = [self._digests(view, videos) for view in maker.views]
         rows = zip(*columns, strict=True) if columns else [()] * len(videos)
         return [maker.key(row, end) for row, end in zip(rows, outside, strict=True)]
@@ -277,3 +279,14 @@ class Snapshot:
         reason = REASONS.get(state.reason_code or "")
         transient = reason is not None and reason.transient
         return transient and state.attempts < self.build.config.run.max_attempts
+
+
+def _outside(stage: Stage[Any], given: Sequence[StageInput]) -> Iterator[dict[str, Any]]:
+    """Yield each video's facts from outside; slow places are asked for many at once."""
+    if not stage.outside_waits:
+        yield from map(stage.outside, given)
+        return
+    # The first has the manifest read: in a thread it would wait for the snapshot's lock.
+    yield stage.outside(given[0])
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        yield from pool.map(stage.outside, given[1:])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from earshot.schemas.base import Record
-from earshot.schemas.config import Section
+from earshot.schemas.config import FetchConfig, Section
 from earshot.schemas.ledger import ItemKind, Status
 
 R = TypeVar("R", bound=Record)
@@ -180,11 +180,13 @@ class StageContext:
         input_base: folder or URL that the manifest's relative uris start from.
         cache: folder for fetched media and digests.
         limit_s: wall limit of a child process for one video or frame; in no key.
+        fetch: how remote media are brought here; in no key.
     """
 
     input_base: str
     cache: Path
     limit_s: float = 120.0
+    fetch: FetchConfig = field(default_factory=FetchConfig)
 
 
 class Stage(ABC, Generic[C]):
@@ -198,6 +200,8 @@ class Stage(ABC, Generic[C]):
         item_kind: the kind of item that `items` accounts for beside the video; None where the
             video itself is the item.
         batch: which batch size of `RunConfig` applies.
+        outside_waits: `outside` asks slow places of nothing but the manifest: many are asked at
+            once, in threads.
     """
 
     name: ClassVar[str]
@@ -207,6 +211,7 @@ class Stage(ABC, Generic[C]):
     writes: ClassVar[tuple[type[Record], ...]]
     item_kind: ClassVar[ItemKind | None] = None
     batch: ClassVar[Literal["batch_size", "track_batch_size"]] = "batch_size"
+    outside_waits: ClassVar[bool] = False
 
     def __init__(self, config: C, context: StageContext) -> None:
         self.config = config

@@ -5,6 +5,7 @@ Reads the current rows and the media; writes one picture.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from earshot.media.audio import Envelope, read_envelope
 from earshot.media.contact_sheet import contact_sheet, panels_for
-from earshot.media.fetch import local_path
+from earshot.media.fetch import local_file
 from earshot.media.frames import PyavSource, SourceInfo
 from earshot.schemas.arrow import from_table
 from earshot.schemas.event import Event
@@ -39,7 +40,8 @@ def draw_contact_sheet(workspace: Path, out: Path, limit: int = 12) -> bool:
     def envelope_of(video: Video) -> Envelope | None:
         if not video.has_audio:
             return None
-        return read_envelope(_path_of(session, video), session.build.config.probe.silence_dbfs)
+        with _file_of(session, video) as path:
+            return read_envelope(path, session.build.config.probe.silence_dbfs)
 
     tubes = from_table(Tube, snapshot.table(Tube))
     with_tubes = {tube.video_id for tube in tubes}
@@ -62,9 +64,11 @@ def _frame_at(session: Session, video: Video, time_s: float) -> npt.NDArray[np.u
     info = SourceInfo(
         duration_s=video.duration_s, fps=video.fps, width=video.width, height=video.height
     )
-    ((_, frame),) = PyavSource(_path_of(session, video), info).frames([time_s])
+    with _file_of(session, video) as path:
+        ((_, frame),) = PyavSource(path, info).frames([time_s])
     return frame
 
 
-def _path_of(session: Session, video: Video) -> Path:
-    return local_path(video.uri, session.manifest.base, session.workspace.cache)
+def _file_of(session: Session, video: Video) -> AbstractContextManager[Path]:
+    place = video.uri, session.manifest.base, session.workspace.cache
+    return local_file(*place, sha256=video.sha256, fetch=session.build.config.fetch)

@@ -136,8 +136,9 @@ def _open(
     manifest: Manifest,
     kinds: Sequence[type[Stage[Any]]],
 ) -> Session:
-    context = StageContext(manifest.base, workspace.cache, build.config.run.limit_s)
-    stages = make_stages(build.config, context, kinds)
+    config = build.config
+    context = StageContext(manifest.base, workspace.cache, config.run.limit_s, config.fetch)
+    stages = make_stages(config, context, kinds)
     snapshot = Snapshot(workspace, build, manifest.entries, stages)
     snapshot.save()
     return Session(workspace, build, manifest, snapshot)

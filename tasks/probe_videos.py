@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 from earshot.errors import ItemError
 from earshot.media.child import Worker
-from earshot.media.fetch import content_sha256, identity, local_path
+from earshot.media.fetch import content_sha256, identity, local_file
 from earshot.media.probe import probe
+from earshot.places import without_secrets
 from earshot.schemas.base import Record
 from earshot.schemas.config import ProbeConfig
 from earshot.schemas.manifest import ManifestEntry
@@ -25,18 +26,20 @@ class ProbeVideos(Stage[ProbeConfig]):
     """Opens and measures videos; one killable child serves the batch (CONTRACTS 9)."""
 
     name: ClassVar[str] = "probe"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     section: ClassVar[str] = "probe"
     reads: ClassVar[tuple[Reads, ...]] = (
-        Reads(ManifestEntry, ("uri", "licence", "source", "split_group")),
+        Reads(ManifestEntry, ("uri", "sha256", "licence", "source", "split_group")),
     )
     writes: ClassVar[tuple[type[Record], ...]] = (Video,)
+    outside_waits: ClassVar[bool] = True
 
     def outside(self, given: StageInput) -> dict[str, Any]:
         """Return what changes when the media does, or `missing`; nothing is downloaded."""
-        uri, cache = given.one(ManifestEntry).uri, self.context.cache
+        uri, context = given.one(ManifestEntry).uri, self.context
+        place = uri, context.input_base, context.cache
         try:
-            media = identity(uri, self.context.input_base, cache, self.config.max_bytes)
+            media = identity(*place, self.config.max_bytes, context.fetch)
         except ItemError:
             media = "missing"
         return {"media": media}
@@ -54,20 +57,26 @@ class ProbeVideos(Stage[ProbeConfig]):
                         reason_code=fault.code,
                         message=str(fault),
                         value=fault.value,
-                        traceback="".join(traceback.format_exception(fault)),
+                        traceback=without_secrets("".join(traceback.format_exception(fault))),
                     )
 
     def _measure(self, given: StageInput, worker: Worker) -> Video:
-        entry = given.one(ManifestEntry)
-        cache, max_bytes = self.context.cache, self.config.max_bytes
-        path = local_path(entry.uri, self.context.input_base, cache, max_bytes)
-        sha256 = content_sha256(path, cache)
-        probed = worker.call(probe, path, self.config.silence_dbfs)
+        entry, context = given.one(ManifestEntry), self.context
+        with local_file(
+            entry.uri,
+            context.input_base,
+            context.cache,
+            self.config.max_bytes,
+            sha256=entry.sha256,
+            fetch=context.fetch,
+        ) as path:
+            probed = worker.call(probe, path, self.config.silence_dbfs)
+            sha256, size = content_sha256(path, context.cache), path.stat().st_size
         return Video(
             video_id=given.video_id,
             uri=entry.uri,
             sha256=sha256,
-            bytes=path.stat().st_size,
+            bytes=size,
             duration_s=probed.duration_s,
             fps=probed.fps,
             n_frames=probed.n_frames,

@@ -14,7 +14,7 @@ from earshot.store.manifests.rows import NESTED, Row, entry_row, without_repeats
 from earshot.store.manifests.source import load_json
 
 NEEDED = ("video_id", "uri")
-SHARED = ("uri", "licence", "source", "split_group")
+SHARED = ("uri", "sha256", "licence", "source", "split_group")
 FLAT = ("start_s", "end_s", "text")
 # A table of the workspace has a digest column, and may be used as a manifest.
 _UNUSED = ("digest",)

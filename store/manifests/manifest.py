@@ -17,7 +17,7 @@ class Manifest:
     """The rows of a manifest.
 
     Attributes:
-        uri: as given.
+        uri: as given, without password and query.
         base: where relative uris start.
         entries: good rows by video id.
         faults: bad ones.

@@ -44,7 +44,7 @@ def read_source(source: Source, kind: str | None = None, media_root: str | None 
     entries, faults = collect(form.read(source))
     if not entries and not faults:
         raise InputError(f"{uri!r} is empty: expected one row a video")
-    return Manifest(uri, base_of(uri, media_root), entries, faults)
+    return Manifest(uri, base_of(source, media_root), entries, faults)
 
 
 def read_boxes(uri: str, kind: str | None = None) -> BoxSet:
@@ -80,12 +80,10 @@ def _find(source: Source, kind: str | None) -> Format:
     return fitting[0]
 
 
-def base_of(uri: str, media_root: str | None) -> str:
+def base_of(source: Source, media_root: str | None) -> str:
     """Return the folder or URL that relative uris of an input start from."""
-    if media_root is not None:
-        return media_root.rstrip("/") if "://" in media_root else _absolute(Path(media_root))
-    return uri.rpartition("/")[0] if "://" in uri else _absolute(Path(uri).parent)
-
-
-def _absolute(folder: Path) -> str:
-    return folder.absolute().as_posix()
+    if media_root is None:
+        return source.folder
+    if "://" in media_root:
+        return media_root.rstrip("/")
+    return Path(media_root).absolute().as_posix()

@@ -9,11 +9,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-import fsspec
+from earshot.errors import InputError, ItemError
+from earshot.places import open_place, shown, tried
+from earshot.schemas.config import FetchConfig
 
-from earshot.errors import InputError
+# The configuration speaks of the videos; it may come from a workspace that is not made yet.
+_FETCH = FetchConfig()
 
 
 class Repeating(dict[str, object]):
@@ -52,15 +55,17 @@ class Source:
     """An input file.
 
     Attributes:
-        uri: as given.
+        uri: as given, without password and query.
         data: the whole file.
         media_suffix: what follows a video's id in the name of its file, for annotation files that
             name none.
+        folder: folder or URL where it lies.
     """
 
     uri: str
     data: bytes
     media_suffix: str = ".mp4"
+    folder: str = ""
 
     @property
     def suffix(self) -> str:
@@ -135,15 +140,32 @@ def open_source(uri: str, media_suffix: str = ".mp4") -> Source:
     """Read a file from a path or any fsspec URL.
 
     Raises:
-        InputError: if it is not there or empty.
+        InputError: if it is not there, can't be read, or is empty.
     """
+    place = shown(uri)
     try:
-        with fsspec.open(uri, "rb") as file:
-            data = file.read()
-    except FileNotFoundError as error:
-        raise InputError(f"{uri!r} is not there: check the path") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{uri!r} is a folder: give the file in it") from error
+        data = tried(lambda: _read(uri), uri, _FETCH.attempts, _FETCH.wait_s)
+    except ItemError as fault:
+        if fault.code == "not_found":
+            raise InputError(f"{place!r} is not there: check the path") from fault
+        raise InputError(f"the input can't be read: {fault}") from fault
     if not data.strip():
-        raise InputError(f"{uri!r} is empty: expected one row a video")
-    return Source(uri, data, media_suffix)
+        raise InputError(f"{place!r} is empty: expected one row a video")
+    return Source(place, data, media_suffix, folder_of(uri))
+
+
+def folder_of(uri: str) -> str:
+    """Return the folder or URL that a file lies in."""
+    if "://" in uri:
+        return uri.partition("?")[0].partition("#")[0].rpartition("/")[0]
+    return Path(uri).parent.absolute().as_posix()
+
+
+def _read(uri: str) -> bytes:
+    filesystem, inner = open_place(uri, _FETCH.request_s)
+    try:
+        with filesystem.open(inner, "rb") as file:
+            data: bytes = file.read()
+    except IsADirectoryError as error:
+        raise InputError(f"{shown(uri)!r} is a folder: give the file in it") from error
+    return data

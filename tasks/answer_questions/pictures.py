@@ -11,13 +11,14 @@ import base64
 import io
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from earshot.errors import ItemError
-from earshot.media.fetch import local_path
+from earshot.media.fetch import local_file
 from earshot.media.frames import Frame, PyavSource, SourceInfo, window_times
 from earshot.tasks.answer_questions.prompt import Shown
 from earshot.tasks.score_answers.read import read_table
@@ -31,10 +32,17 @@ _VIDEOS = ("video_id", "duration_s", "fps", "width", "height")
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file and what was probed of it."""
+    """Where a video lies, what its content must be, and what was probed of it."""
 
-    path: Path
+    uri: str
+    base: str | Path
+    cache: Path
+    sha256: str
     info: SourceInfo
+
+    def file(self) -> AbstractContextManager[Path]:
+        """Give the local file; raises ItemError where it is not there or another one."""
+        return local_file(self.uri, self.base, self.cache, sha256=self.sha256)
 
 
 @dataclass(frozen=True)
@@ -71,12 +79,12 @@ def find_media(release: Path, video_ids: Iterable[str], root: Path | None, cache
             faults[video_id] = f"{video_id} is not in media.parquet; publish the release anew"
             continue
         row = media[video_id]
+        clip = Clip(row["uri"], root or release, cache, row["sha256"], probed[video_id])
         try:
-            path = local_path(row["uri"], root or release, cache, sha256=row["sha256"])
+            with clip.file():
+                clips[video_id] = clip
         except ItemError as error:
             faults[video_id] = str(error)
-        else:
-            clips[video_id] = Clip(path, probed[video_id])
     return Media(clips, faults)
 
 
@@ -92,13 +100,14 @@ def read_pictures(clip: Clip, fps: float, max_frames: int) -> tuple[Shown, ...]:
     """Return the frames of a video as JPEG data URLs; none where `max_frames` is 0.
 
     Raises:
-        MediaError: the file can't be decoded.
+        ItemError: the file is not there any more, or another one, or can't be decoded.
     """
     if max_frames == 0:
         return ()
-    source = PyavSource(clip.path, clip.info, LONG_SIDE_PX)
     times = frame_times(clip.info.duration_s, fps, max_frames)
-    return tuple(Shown(time_s, _url(frame)) for time_s, frame in source.frames(times))
+    with clip.file() as path:
+        frames = PyavSource(path, clip.info, LONG_SIDE_PX).frames(times)
+        return tuple(Shown(time_s, _url(frame)) for time_s, frame in frames)
 
 
 class Pictures:

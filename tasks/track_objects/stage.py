@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -25,8 +26,9 @@ from earshot.geometry.rounding import half_up
 from earshot.geometry.tubes import VISIBLE
 from earshot.media.audio import Envelope, read_envelope
 from earshot.media.child import Worker
-from earshot.media.fetch import local_path
+from earshot.media.fetch import local_file
 from earshot.media.frames import ChildSource, FrameSource, SourceInfo, window_times
+from earshot.places import without_secrets
 from earshot.schemas.base import Interval, Record, to_pairs
 from earshot.schemas.config import TrackConfig
 from earshot.schemas.event import Event
@@ -114,14 +116,16 @@ class TrackObjects(Stage[TrackConfig]):
 
     def _track(self, given: StageInput, worker: Worker) -> Outcome:
         try:
-            results = list(self.tracker.track(self._opened_clips(given, worker)))
+            with ExitStack() as files:
+                clips = self._opened_clips(given, worker, files)
+                results = list(self.tracker.track(clips))
         except ItemError as fault:
             return Quarantined(
                 given.video_id,
                 reason_code=fault.code,
                 message=str(fault),
                 value=fault.value,
-                traceback="".join(traceback.format_exception(fault)),
+                traceback=without_secrets("".join(traceback.format_exception(fault))),
             )
         tubes = [tube for result in results for tube in self._tubes(result)]
         items = _items(given, tubes, results)
@@ -135,12 +139,14 @@ class TrackObjects(Stage[TrackConfig]):
             message="; ".join(said) or None,
         )
 
-    def _opened_clips(self, given: StageInput, worker: Worker) -> list[Clip]:
-        video = given.one(Video)
+    def _opened_clips(self, given: StageInput, worker: Worker, files: ExitStack) -> list[Clip]:
+        """Return the clips of a video, whose file stays as long as `files`."""
+        video, context = given.one(Video), self.context
         wanted = self._clips(given, _unopened, None)
         if not wanted or not self.tracker.looks:
             return wanted
-        path = local_path(video.uri, self.context.input_base, self.context.cache)
+        place = video.uri, context.input_base, context.cache
+        path = files.enter_context(local_file(*place, sha256=video.sha256, fetch=context.fetch))
         info = _info(video)
         envelope = None
         if video.has_audio and not video.is_silent:

@@ -11,7 +11,7 @@ import fsspec
 import pytest
 
 from earshot.errors import ItemError
-from earshot.media.fetch import content_sha256, local_path, resolve
+from earshot.media.fetch import content_sha256, identity, local_file, resolve
 
 
 def code_of(uri: str, base: str | Path, cache: Path, max_bytes: int | None = None) -> str:
@@ -19,6 +19,12 @@ def code_of(uri: str, base: str | Path, cache: Path, max_bytes: int | None = Non
     with pytest.raises(ItemError) as caught:
         local_path(uri, base, cache, max_bytes)
     return caught.value.code
+
+
+def local_path(uri: str, base: str | Path, cache: Path, max_bytes: int | None = None) -> Path:
+    """The file that a uri means, no longer held."""
+    with local_file(uri, base, cache, max_bytes) as path:
+        return path
 
 
 @pytest.fixture
@@ -45,6 +51,10 @@ def test_local_uris(video: Path, tmp_path: Path) -> None:
         ("v/a.mp4", "s3://bucket/in/", "s3://bucket/in/v/a.mp4"),
         ("https://host/a.mp4", "s3://bucket", "https://host/a.mp4"),
         ("a.mp4", "/data", "/data/a.mp4"),
+        ("a b#1?é.mp4", "/data", "/data/a b#1?é.mp4"),
+        ("a b#1?.mp4", "s3://bucket", "s3://bucket/a b#1?.mp4"),
+        ("a b#1?é.mp4", "http://host/in", "http://host/in/a%20b%231%3F%C3%A9.mp4"),
+        ("a%20b.mp4", "http://host/in", "http://host/in/a%20b.mp4"),
     ],
 )
 def test_resolve(uri: str, base: str, expected: str) -> None:
@@ -53,11 +63,16 @@ def test_resolve(uri: str, base: str, expected: str) -> None:
 
 
 def test_faults_of_local_files(video: Path, tmp_path: Path) -> None:
-    """Missing files, folders and too large files have their own codes."""
+    """Missing files, folders, too large files and what has no end have their own codes."""
     cache = tmp_path / "cache"
     assert code_of("gone.mp4", tmp_path, cache) == "not_found"
     assert code_of(".", tmp_path, cache) == "not_found"
     assert code_of(str(video / "below"), tmp_path, cache) == "not_found"
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for endless in ("pipe.mp4", "/dev/zero"):
+        assert code_of(endless, tmp_path, cache) == "unreadable"
+        with pytest.raises(ItemError, match="pipe or a device"):
+            identity(endless, tmp_path, cache)
     assert code_of(str(video), tmp_path, cache, max_bytes=3) == "too_large"
     assert local_path(str(video), tmp_path, cache, max_bytes=17) == video
 

@@ -71,10 +71,33 @@ def test_sound_without_picture_is_told(make_video: Maker) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"this is no video\n" * 50, b"\0" * 5000])
 def test_what_is_no_video_is_unreadable(tmp_path: Path, content: bytes) -> None:
-    """Empty files, text and zeros are unreadable, whatever their name."""
+    """Empty files, text and zeros are unreadable, whatever their name; the message is short."""
     path = tmp_path / "odd.mp4"
     path.write_bytes(content)
-    assert code_of(path) == "unreadable"
+    with pytest.raises(MediaError) as caught:
+        probe(path, QUIET)
+    assert caught.value.code == "unreadable"
+    assert str(caught.value) == (
+        "odd.mp4 can't be opened as a video (Invalid data found when processing input); re-encode "
+        "or replace it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile {0.name}\n"),
+    ],
+)
+def test_a_list_of_other_files_is_no_video(make_video: Maker, name: str, text: str) -> None:
+    """What is shown lies in the file itself: its sha256 would not follow what a list points at."""
+    video = make_video("part.ts")
+    path = video.with_name(name)
+    path.write_text(text.format(video))
+    with pytest.raises(MediaError, match="list of other files") as caught:
+        probe(path, QUIET)
+    assert caught.value.code == "unreadable"
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

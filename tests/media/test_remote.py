@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +16,13 @@ import pytest
 
 from earshot.errors import ItemError
 from earshot.media import remote as remote_module
-from earshot.media.fetch import Limits, content_sha256, identity, local_path
-from earshot.media.remote import Patience, look, shown
+from earshot.media.fetch import content_sha256, identity, local_file
+from earshot.media.remote import look
+from earshot.places import shown, without_secrets
+from earshot.schemas.config import FetchConfig
 from tests.media.web import Site, serve
 
-HASTY = Limits(patience=Patience(request_s=5, attempts=3, wait_s=0.01))
+HASTY = FetchConfig(request_s=5, attempts=3, wait_s=0.01)
 CONTENT = random.Random(1).randbytes(300_000)
 
 
@@ -34,9 +39,15 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_module, "CHUNK_BYTES", 100_000)
 
 
+def local_path(url: str, base: str, cache: Path, **options: object) -> Path:
+    """The copy of a URL, no longer held."""
+    with local_file(url, base, cache, **{"fetch": HASTY, **options}) as path:  # type: ignore[arg-type]
+        return path
+
+
 def get(url: str, cache: Path, **options: object) -> bytes:
     """What is fetched of a URL."""
-    return local_path(url, "/", cache, **{"limits": HASTY, **options}).read_bytes()  # type: ignore[arg-type]
+    return local_path(url, "/", cache, **options).read_bytes()
 
 
 def code_of(url: str, cache: Path, **options: object) -> str:
@@ -105,8 +116,8 @@ def test_broken_connection_costs_one_request(site: Site, tmp_path: Path) -> None
 def test_stalling_server_is_a_timeout(site: Site, tmp_path: Path) -> None:
     """A server that accepts and says nothing is given up, with its reason."""
     site.stalls = True
-    patience = Patience(request_s=0.3, attempts=1)
-    assert code_of(site.url, tmp_path, limits=Limits(patience=patience)) == "timeout"
+    hasty = FetchConfig(request_s=0.3, attempts=1)
+    assert code_of(site.url, tmp_path, fetch=hasty) == "timeout"
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
@@ -166,34 +177,34 @@ def test_file_that_changes_while_it_comes(site: Site, tmp_path: Path) -> None:
 
 def test_new_content_is_fetched_and_has_a_new_identity(site: Site, tmp_path: Path) -> None:
     """A copy is as new as its place; asking for the identity downloads nothing."""
-    before = identity(site.url, "/", tmp_path, limits=HASTY)
+    before = identity(site.url, "/", tmp_path, fetch=HASTY)
     assert not list(tmp_path.iterdir())
     assert get(site.url, tmp_path) == CONTENT
-    assert identity(site.url, "/", tmp_path, limits=HASTY) == before
+    assert identity(site.url, "/", tmp_path, fetch=HASTY) == before
     site.content = CONTENT[:1000]
-    assert identity(site.url, "/", tmp_path, limits=HASTY) != before
+    assert identity(site.url, "/", tmp_path, fetch=HASTY) != before
     assert get(site.url, tmp_path) == CONTENT[:1000]
 
 
 def test_copy_serves_while_its_place_does_not_answer(site: Site, tmp_path: Path) -> None:
     """A file that is gone, or a server that is down, does not cost what was fetched before."""
     get(site.url, tmp_path)
-    before = identity(site.url, "/", tmp_path, limits=HASTY)
+    before = identity(site.url, "/", tmp_path, fetch=HASTY)
     site.statuses = [404] * 20
     assert get(site.url, tmp_path) == CONTENT
-    assert identity(site.url, "/", tmp_path, limits=HASTY) == before
+    assert identity(site.url, "/", tmp_path, fetch=HASTY) == before
 
 
 def test_altered_copy_is_fetched_again(site: Site, tmp_path: Path) -> None:
     """A copy that something else wrote into, or cut, does not serve."""
-    path = local_path(site.url, "/", tmp_path, limits=HASTY)
+    path = local_path(site.url, "/", tmp_path)
     path.write_bytes(b"cut")
     assert get(site.url, tmp_path) == CONTENT
 
 
 def test_expected_digest(site: Site, tmp_path: Path) -> None:
     """Another content than the expected is fetched once more, then refused."""
-    path = local_path(site.url, "/", tmp_path, limits=HASTY)
+    path = local_path(site.url, "/", tmp_path)
     right = content_sha256(path, tmp_path)
     assert get(site.url, tmp_path, sha256=right) == CONTENT
     stat = path.stat()
@@ -207,28 +218,81 @@ def test_expected_digest(site: Site, tmp_path: Path) -> None:
 
 
 def test_cache_is_bounded(tmp_path: Path) -> None:
-    """What was not used longest goes; what was used lately stays, also beyond the bound."""
+    """What was not used longest goes, however lately that was; what is held stays."""
     memory = fsspec.filesystem("memory")
-    limits = Limits(cache_bytes=2500, patience=HASTY.patience)
-    paths = []
-    for index in range(3):
+    fetch = HASTY.model_copy(update={"cache_bytes": 2500})
+
+    def hold(index: int) -> AbstractContextManager[Path]:
         memory.pipe(f"/bound/{index}.mp4", bytes([index]) * 1000)
-        url = f"memory://bound/{index}.mp4"
-        paths.append(local_path(url, "/", tmp_path, limits=limits))
-    assert all(path.exists() for path in paths)
-    for age_s, path in zip((9000, 8000, 10), paths, strict=True):
-        note = path.with_name(path.name + ".~copy")
-        os.utime(note, (note.stat().st_mtime - age_s,) * 2)
-    memory.pipe("/bound/3.mp4", b"3" * 1000)
-    local_path("memory://bound/3.mp4", "/", tmp_path, limits=limits)
-    assert [path.exists() for path in paths] == [False, False, True]
-    memory.pipe("/bound/4.mp4", b"4" * 2501)
-    assert code_of("memory://bound/4.mp4", tmp_path, limits=limits) == "too_large"
+        return local_file(f"memory://bound/{index}.mp4", "/", tmp_path, fetch=fetch)
+
+    with hold(0) as first:
+        for index in range(1, 6):
+            with hold(index) as path:
+                assert path.read_bytes() == bytes([index]) * 1000
+                there = {copy.name[17:] for copy in tmp_path.rglob("*.mp4")}
+                assert there == {"0.mp4", f"{index}.mp4"}
+        assert first.read_bytes() == bytes(1000)
+    with hold(6), hold(7):
+        assert not first.exists()
+    memory.pipe("/bound/8.mp4", b"8" * 2501)
+    with pytest.raises(ItemError, match=r"fetch\.cache_bytes") as caught:
+        get("memory://bound/8.mp4", tmp_path, fetch=fetch)
+    assert caught.value.code == "too_large"
+
+
+def test_new_content_waits_for_who_holds_the_old(site: Site, tmp_path: Path) -> None:
+    """A file never changes under its reader; who wants the new one comes behind."""
+    with ThreadPoolExecutor(1) as pool:
+        with local_file(site.url, "/", tmp_path, fetch=HASTY) as path:
+            site.content = CONTENT[::-1]
+            later = pool.submit(get, site.url, tmp_path)
+            with pytest.raises(TimeoutError):
+                later.result(0.3)
+            assert path.read_bytes() == CONTENT
+        assert later.result(10) == CONTENT[::-1]
+
+
+def test_many_readers_fetch_once(site: Site, tmp_path: Path) -> None:
+    """Who wants the same file at the same time shares one copy."""
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: get(site.url, tmp_path), range(8)))
+    assert found == [CONTENT] * 8
+    assert site.gets.count("bytes=0-99999") == 1
 
 
 def test_signed_urls_are_not_shown() -> None:
     """Messages have neither password nor signature."""
     assert shown("https://me:secret@host/a.mp4?sig=1#x") == "https://host/a.mp4"
+    said = "403, url='https://me:secret@host/a.mp4?sig=1&x=%2F' is it? s3://k:s@b/c, a=b"
+    assert without_secrets(said) == "403, url='https://host/a.mp4' is it? s3://b/c, a=b"
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_messages_of_refusals_have_no_signature(site: Site, tmp_path: Path, status: int) -> None:
+    """What the library says of a refusal has the whole URL; what is reported has not."""
+    site.statuses = [status] * 9
+    with pytest.raises(ItemError) as caught:
+        get(f"{site.url}?sig=secret", tmp_path)
+    assert "secret" not in f"{caught.value} {caught.value.value}"
+    assert caught.value.value == site.url
+
+
+def test_messages_about_a_copy_have_the_files_name(tmp_path: Path) -> None:
+    """The copy is called as what it copies, as far as any file system takes it."""
+    fsspec.filesystem("memory").pipe("/names/a bä.mp4", b"text")
+    path = local_path("memory://names/a bä.mp4", "/", tmp_path)
+    assert path.name.endswith("-a_b_.mp4")
+
+
+def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place whose library is not installed says which extra brings it."""
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    known = sys.modules["fsspec.registry"]._registry
+    monkeypatch.delitem(known, "s3", raising=False)
+    with pytest.raises(ItemError, match=r"pip install 'earshot\[s3\]'") as caught:
+        get("s3://bucket/a.mp4", tmp_path)
+    assert caught.value.code == "bad_entry"
 
 
 @pytest.fixture(scope="module")
@@ -253,12 +317,12 @@ def bucket() -> Iterator[str]:
 
 def test_s3(bucket: str, tmp_path: Path) -> None:
     """A relative uri of a manifest on S3 is fetched, and follows what lies there."""
-    path = local_path("clip.mp4", "s3://films/in", tmp_path, limits=HASTY)
+    path = local_path("clip.mp4", "s3://films/in", tmp_path)
     assert (path.read_bytes(), path.suffix) == (CONTENT, ".mp4")
-    before = look("s3://films/in/clip.mp4", HASTY.patience)
+    before = look("s3://films/in/clip.mp4", HASTY)
     assert (before.size, before.is_sure) == (len(CONTENT), True)
     fsspec.filesystem("s3").pipe("films/in/clip.mp4", CONTENT[:10])
-    assert identity("clip.mp4", "s3://films/in", tmp_path, limits=HASTY) != before.identity
+    assert identity("clip.mp4", "s3://films/in", tmp_path, fetch=HASTY) != before.identity
     assert get("s3://films/in/clip.mp4", tmp_path) == CONTENT[:10]
 
 

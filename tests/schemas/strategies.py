@@ -117,6 +117,9 @@ def _scalar(kind: Any, rules: tuple[Any, ...], bits: int) -> st.SearchStrategy[A
     if kind is str:
         if any(isinstance(r, AfterValidator) and r.func is check_video_id for r in rules):
             return st.from_regex(VIDEO_ID, fullmatch=True)
+        pattern = next((r.pattern for r in rules if getattr(r, "pattern", None)), None)
+        if pattern is not None:
+            return st.from_regex(pattern).filter(lambda text: not text.endswith("\n"))
         return st.text(min_size=_limit(rules, limits.MinLen, "min_length", 0), max_size=12)
     if kind is bool:
         return st.booleans()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import av
@@ -12,12 +13,14 @@ import fsspec
 import numpy as np
 import pytest
 
+from earshot.media.probe import Probed, probe
 from earshot.schemas.config import ProbeConfig
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.manifest import ManifestEntry
 from earshot.schemas.video import Video
 from earshot.store.stage import Done, Outcome, Quarantined, StageContext, StageInput
 from earshot.tasks.probe_videos import ProbeVideos
+from tests.media.web import Site, serve
 
 
 def stage(folder: Path, limit_s: float = 120, **settings: float) -> ProbeVideos:
@@ -90,14 +93,56 @@ def test_too_large_file_is_refused_unread(folder: Path) -> None:
     assert outcome.value == str((folder / "good.mp4").stat().st_size)
 
 
-def test_slow_video_times_out_alone(folder: Path, shared_data: Path) -> None:
-    """A video over the time limit is quarantined; the next one gets a new child and is done."""
-    slow = shared_data / "videos" / "vidor_8665030691.mp4"
-    batch = [given("slow", str(slow)), given("good", "good.mp4")]
-    found = by_id(list(stage(folder, limit_s=0.15).run(batch)))
-    assert found["slow"].status == "quarantined"
-    assert found["slow"].reason_code == "timeout"  # type: ignore[attr-defined]
+def test_manifest_may_say_what_the_file_must_be(folder: Path) -> None:
+    """A video whose sha256 the manifest gives is refused when another file lies there."""
+    right = hashlib.sha256((folder / "good.mp4").read_bytes()).hexdigest()
+    batch = [given("a", "good.mp4", sha256=right), given("b", "good.mp4", sha256="0" * 64)]
+    found = by_id(list(stage(folder).run(batch)))
+    assert found["a"].status == "done"
+    outcome = found["b"]
+    assert isinstance(outcome, Quarantined)
+    assert (outcome.reason_code, outcome.value) == ("checksum", right)
+
+
+def test_what_has_no_end_is_named_and_the_batch_goes_on(folder: Path) -> None:
+    """A pipe and a device would hold a batch for ever; neither planning nor reading opens them."""
+    os.mkfifo(folder / "pipe.mp4")
+    batch = [given("pipe", "pipe.mp4"), given("zero", "/dev/zero"), given("good", "good.mp4")]
+    assert [stage(folder).outside(one) for one in batch[:2]] == [{"media": "missing"}] * 2
+    found = by_id(list(stage(folder).run(batch)))
+    assert [found[name].reason_code for name in ("pipe", "zero")] == ["unreadable"] * 2  # type: ignore[attr-defined]
     assert found["good"].status == "done"
+
+
+def test_quarantine_has_no_signature(folder: Path) -> None:
+    """Neither message, value nor traceback of a refused video has the query of its URL."""
+    with serve(Site(statuses=[403] * 9)) as site:
+        (outcome,) = stage(folder).run([given("v", f"{site.url}?sig=secret")])
+    assert isinstance(outcome, Quarantined)
+    assert outcome.reason_code == "forbidden"
+    assert "secret" not in f"{outcome.message} {outcome.value} {outcome.traceback}"
+
+
+def hanging(path: Path, silence_dbfs: float) -> Probed:
+    """A decoder that some file holds for a minute."""
+    if path.name == "text.mp4":
+        time.sleep(60)
+    return probe(path, silence_dbfs)
+
+
+def test_hanging_video_times_out_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video over the time limit is quarantined; the next one gets a new child and is done."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    monkeypatch.setattr(hanging, "__module__", "tests.tasks.test_probe_videos")
+    monkeypatch.setattr("earshot.tasks.probe_videos.probe", hanging)
+    batch = [given(name, f"{name}.mp4") for name in ("good", "text", "cut")]
+    batch.append(given("last", "good.mp4"))
+    found = by_id(list(stage(folder, limit_s=5).run(batch)))
+    assert {name: one.status for name, one in found.items() if name in ("good", "last")} == {
+        "good": "done",
+        "last": "done",
+    }
+    assert [found[name].reason_code for name in ("text", "cut")] == ["timeout", "unreadable"]  # type: ignore[attr-defined]
 
 
 def test_outside_facts_are_the_contents(folder: Path) -> None:

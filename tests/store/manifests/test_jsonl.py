@@ -15,6 +15,7 @@ from earshot.errors import InputError
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.manifest import ManifestEntry
 from earshot.store.manifests import Manifest, fault_counts, read_manifest
+from tests.media.web import Site, serve
 from tests.schemas.strategies import records
 
 DOG = {"video_id": "dog", "uri": "dog.mp4", "captions": [{"start_s": 0, "end_s": 1, "text": "a"}]}
@@ -54,6 +55,46 @@ def test_a_manifest_may_lie_behind_a_url() -> None:
     assert list(manifest.entries) == ["dog"]
 
 
+def test_a_signed_url_is_read_and_never_told() -> None:
+    """The name before the query tells the format; the base and what is kept have no signature."""
+    with serve(Site(json.dumps(DOG).encode())) as site:
+        url = site.url.replace("clip.mp4", "in/manifest.jsonl")
+        manifest = read_manifest(f"{url}?sig=a/b.csv")
+    assert (manifest.uri, manifest.base) == (url, url.removesuffix("/manifest.jsonl"))
+    assert list(manifest.entries) == ["dog"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (404, "manifest.jsonl' is not there: check the path"),
+        (403, r"may not be read \(HTTP 403 Forbidden\); check the credentials"),
+    ],
+)
+def test_a_refused_manifest_says_why(status: int, message: str) -> None:
+    """A refusal is no missing file, and no traceback."""
+    with serve(Site(statuses=[status] * 9)) as site:
+        url = site.url.replace("clip.mp4", "manifest.jsonl")
+        with pytest.raises(InputError, match=message) as caught:
+            read_manifest(f"{url}?sig=secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_busy_server_is_asked_again() -> None:
+    """A server that is busy for a moment does not cost the build."""
+    with serve(Site(json.dumps(DOG).encode(), statuses=[503, 503, 503])) as site:
+        manifest = read_manifest(site.url.replace("clip.mp4", "manifest.jsonl"))
+    assert list(manifest.entries) == ["dog"]
+
+
+def test_a_manifest_of_an_unknown_place_is_refused(tmp_path: Path) -> None:
+    """A misspelt kind of URL and a folder are bad input, each with what to do."""
+    with pytest.raises(InputError, match="Protocol not known: gopherx"):
+        read_manifest("gopherx://host/manifest.jsonl")
+    with pytest.raises(InputError, match="is a folder: give the file in it"):
+        read_manifest(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("line", "message", "video_id"),
     [
@@ -67,6 +108,7 @@ def test_a_manifest_may_lie_behind_a_url() -> None:
         ({"video_id": "a", "uri": ""}, "uri: String should have at least 1 character", "a"),
         ({**CAT, "colour": 1}, "colour: Extra inputs are not permitted", "cat"),
         ({**CAT, "captions": None}, "captions: Input should be a valid tuple", "cat"),
+        ({**CAT, "sha256": "abc"}, "sha256: String should match pattern", "cat"),
     ],
 )
 def test_a_bad_line_is_a_fault_and_the_others_are_read(

@@ -23,7 +23,7 @@ from tests.schemas.strategies import fields_of, records
 from tests.store.manifests.reading import read_text
 
 Entries = Sequence[ManifestEntry]
-SHARED = ("licence", "source", "split_group")
+SHARED = ("sha256", "licence", "source", "split_group")
 HEAD = "video_id,uri,start_s,end_s,text\n"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -143,6 +145,27 @@ def test_killed_fetch_goes_on(site: Site, tmp_path: Path) -> None:
     before = len(site.gets)
     assert get(site.url, tmp_path) == CONTENT
     assert "bytes=0-99999" not in site.gets[before:]
+
+
+def test_fetch_of_a_process_that_was_killed_goes_on(site: Site, tmp_path: Path) -> None:
+    """SIGKILL in the middle of a file costs the stretch that was coming, and locks nobody out."""
+    site.holds_from = 200_000
+    script = (
+        "import sys; from pathlib import Path; from earshot.media import fetch, remote\n"
+        "remote.CHUNK_BYTES = 100_000\n"
+        "with fetch.local_file(sys.argv[1], '/', Path(sys.argv[2])): pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, site.url, str(tmp_path)]) as child:
+        deadline = time.monotonic() + 60
+        while "bytes=200000-299999" not in site.gets and time.monotonic() < deadline:
+            time.sleep(0.02)
+        child.kill()
+    site.holds_from = None
+    before = len(site.gets)
+    assert not list(tmp_path.rglob("*.mp4"))
+    assert get(site.url, tmp_path) == CONTENT
+    assert "bytes=200000-299999" in site.gets[before:]
+    assert not {"bytes=0-99999", "bytes=100000-199999"} & {*site.gets[before:]}
 
 
 def test_part_of_another_content_is_not_continued(site: Site, tmp_path: Path) -> None:

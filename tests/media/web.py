@@ -23,6 +23,7 @@ class Site:
     statuses: list[int] = field(default_factory=list)
     cut_after: int | None = None
     stalls: bool = False
+    holds_from: int | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
@@ -58,6 +59,8 @@ def serve(site: Site) -> Iterator[Site]:
             body, status = site.content, 200
             if asked and site.serves_ranges:
                 first, _, last = asked.removeprefix("bytes=").partition("-")
+                while site.holds_from is not None and site.holds_from <= int(first) < int(last):
+                    time.sleep(0.02)
                 body, status = body[int(first) : int(last) + 1], 206
             self.send_response(status)
             if site.says_size:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earshot.errors import MediaError
-from earshot.media.container import open_media, origin_s, sound_stream
+from earshot.media.container import open_media, origin_s, sound_stream, why_of
 
 HOP_S = 0.01
 # Loudness below this (-80 dB) is floor: the logarithm must not turn its ripples into onsets.
@@ -79,7 +79,7 @@ def read_envelope(path: Path, silence_dbfs: float) -> Envelope | None:
                 time_s = None if frame.time is None else frame.time - start_s
                 tally.add(samples_of(frame), time_s, frame.sample_rate)
         except av.FFmpegError as error:
-            raise _fault(path, str(error)) from error
+            raise _fault(path, why_of(error)) from error
         return Envelope(rms=tally.rms(), is_silent=dbfs(tally.peak) < silence_dbfs)
 
 

@@ -56,8 +56,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise MediaError(
             "unreadable",
-            f"{path.name} can't be opened as a video ({_why(error)}); re-encode or replace it.",
-            _why(error),
+            f"{path.name} can't be opened as a video ({why_of(error)}); re-encode or replace it.",
+            why_of(error),
         ) from error
     with container:
         if _LISTS & {*container.format.name.split(",")}:
@@ -70,8 +70,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def _why(error: Exception) -> str:
-    """Return what FFmpeg says, without the path that it adds."""
+def why_of(error: Exception) -> str:
+    """Return what FFmpeg says in words, without its number and the place in its code."""
     return getattr(error, "strerror", None) or str(error)
 
 

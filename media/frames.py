@@ -28,6 +28,7 @@ from earshot.media.container import (
     open_media,
     origin_s,
     picture_stream,
+    why_of,
     with_times,
 )
 from earshot.media.display import Frame as Frame
@@ -249,7 +250,7 @@ def _from(
             container.seek(container.start_time or 0, backward=True)
         yield from with_times(container.decode(stream), stream, start_s)
     except av.FFmpegError as error:
-        raise _fault(path, time_s, str(error)) from error
+        raise _fault(path, time_s, why_of(error)) from error
 
 
 def _fault(path: Path, time_s: float, why: str) -> MediaError:

@@ -29,6 +29,7 @@ from earshot.media.container import (
     origin_s,
     picture_stream,
     sound_stream,
+    why_of,
 )
 from earshot.media.display import Orientation, displayed_size, orientation_of, pixel_aspect
 
@@ -138,7 +139,7 @@ def _decode(container: InputContainer, picture: VideoStream, sound: AudioStream 
         raise MediaError(
             "decode_error",
             f"{Path(container.name).name}: decoding failed after {seen} frames of {claimed} "
-            f"({error}); re-encode or replace the file.",
+            f"({why_of(error)}); re-encode or replace the file.",
             str(seen),
         ) from error
     return tally

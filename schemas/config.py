@@ -70,6 +70,11 @@ class TrackConfig(Section):
     fps: float = Field(5, gt=0, description="native sampling of tubes; the 1 s grid is sampled")
     long_side_px: int = Field(192, ge=64, description="working size of the embedded tracker")
     margin_s: float = Field(1.0, ge=0, description="context before and after the event's window")
+    decoder: Literal["pyav", "decord"] = Field(
+        "pyav",
+        description="what decodes the frames; decord (extra `original`) reads neither AV1 nor "
+        "mirrored pictures",
+    )
     import_path: str = Field(
         "",
         description="import: a table of tubes or its folder; for mot and davis a path with "

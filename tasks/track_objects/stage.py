@@ -26,8 +26,16 @@ from earshot.geometry.rounding import half_up
 from earshot.geometry.tubes import VISIBLE
 from earshot.media.audio import Envelope, read_envelope
 from earshot.media.child import Worker
+from earshot.media.decord_source import read_frames_decord
 from earshot.media.fetch import local_file
-from earshot.media.frames import ChildSource, FrameSource, SourceInfo, window_times
+from earshot.media.frames import (
+    ChildSource,
+    FrameSource,
+    Reader,
+    SourceInfo,
+    read_frames,
+    window_times,
+)
 from earshot.places import without_secrets
 from earshot.schemas.base import Interval, Record, to_pairs
 from earshot.schemas.config import TrackConfig
@@ -54,6 +62,7 @@ from earshot.tasks.track_objects.protocol import Clip, Found, Target, Tracker, T
 from earshot.tasks.track_objects.synchrony import SynchronyTracker
 
 OpenFrames = Callable[[int | None], FrameSource]
+READERS: dict[str, Reader] = {"pyav": read_frames, "decord": read_frames_decord}
 
 
 class TrackObjects(Stage[TrackConfig]):
@@ -151,7 +160,8 @@ class TrackObjects(Stage[TrackConfig]):
         envelope = None
         if video.has_audio and not video.is_silent:
             envelope = worker.call(read_envelope, path, -math.inf)
-        return self._clips(given, partial(ChildSource, worker, path, info), envelope)
+        open_frames = partial(ChildSource, worker, path, info, read=READERS[self.config.decoder])
+        return self._clips(given, open_frames, envelope)
 
     def _clips(
         self, given: StageInput, open_frames: OpenFrames, envelope: Envelope | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,25 @@ def test_rates_and_layouts(make_video: Maker, rate: int, layout: str) -> None:
     assert level(found, 0.52, 1.48) == pytest.approx(0.5 / np.sqrt(2 * channels), rel=0.02)
     assert found.times_s[np.argmax(found.onsets)] == pytest.approx(0.5, abs=0.04)
     assert found.times_s[-1] == pytest.approx(2.0, abs=0.02)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(48000, 1), (8000, 2), (0, 6)])
+def test_header_that_lies_about_the_sound(make_video: Maker, rate: int, channels: int) -> None:
+    """Rate and channels are what the decoder gives, so that times are right whatever is claimed."""
+    path = make_video("lie.mp4", tone=[0.0] * 5 + [0.5] * 10 + [0.0] * 5)
+    data = bytearray(path.read_bytes())
+    # AudioSampleEntry (ISO 14496-12, 12.2.3): channels and 16.16 rate behind 16 and 24 bytes.
+    entry = data.index(b"mp4a", data.index(b"stsd")) + 4
+    assert struct.unpack_from(">H", data, entry + 16) == (1,)
+    assert struct.unpack_from(">I", data, entry + 24) == (16000 << 16,)
+    struct.pack_into(">H", data, entry + 16, channels)
+    struct.pack_into(">I", data, entry + 24, rate << 16)
+    path.write_bytes(data)
+    found = read(path)
+    assert found.times_s[-1] == pytest.approx(2.0, abs=0.1)
+    assert level(found, 0.0, 0.4) < 0.01
+    assert level(found, 0.6, 1.4) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+    assert level(found, 1.6, 1.9) < 0.01
 
 
 def test_opposite_channels_do_not_cancel(tmp_path: Path) -> None:

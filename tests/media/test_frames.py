@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,6 +25,7 @@ from earshot.media.frames import (
     scaled_size,
     window_times,
 )
+from earshot.media.probe import probe
 
 Maker = Callable[..., Path]
 INFO = SourceInfo(duration_s=2.0, fps=10.0, width=64, height=48)
@@ -226,3 +230,40 @@ def test_origin_is_the_containers(shared_data: Path) -> None:
     shown = dict(PyavSource(path, info).frames([0.0, 0.033, 0.0334, 0.0650, 0.0668]))
     assert np.array_equal(shown[0.033], shown[0.0650])
     assert not np.array_equal(shown[0.0650], shown[0.0668])
+
+
+EDGE = ("av1_video.mkv", "h264_10bits.mp4", "h265_video.mp4", "imageio_realshort.mp4")
+EDGE += ("unordered.mov", "video_90.mov")
+
+
+def decoded(path: Path, start_s: float, end_s: float) -> list[tuple[float, Frame]]:
+    """Times and upright frames of a stretch by plain decoding, from the container's start."""
+    with av.open(str(path)) as container:
+        stream = max(container.streams.video, key=lambda s: s.width * s.height)
+        origin = Fraction(container.start_time or 0, av.time_base)
+        found = []
+        for frame in container.decode(stream):
+            time_s = float(frame.pts * frame.time_base - origin)
+            if start_s <= time_s <= end_s:
+                picture = frame.to_ndarray(format="rgb24")
+                found.append((time_s, np.rot90(picture, frame.rotation // 90)))
+        return found
+
+
+def test_real_files_show_the_right_frames(shared_data: Path) -> None:
+    """All twelve clips and the six odd files that are whole: frame, time and size are those of
+    plain decoding, at the beginning and in the middle."""
+    videos = shared_data / "videos"
+    paths = sorted(videos.glob("*.mp4")) + [videos / "edge" / name for name in EDGE]
+    assert len(paths) == 18
+    for path in paths:
+        found = probe(path, -60.0)
+        info = SourceInfo(found.duration_s, found.fps, found.width, found.height)
+        for start_s in (0.0, 0.4 * found.duration_s):
+            plain = decoded(path, start_s - 1.5, start_s + 1.5)
+            begins_s = [time_s for time_s, _ in plain]
+            for time_s, frame in PyavSource(path, info).window(start_s, start_s + 1.2, 3):
+                at = bisect.bisect_right(begins_s, time_s + 0.001) - 1
+                _, expected = plain[max(at, 0)]
+                assert frame.shape == expected.shape == (found.height, found.width, 3)
+                assert float(np.abs(frame.astype(int) - expected).mean()) < 1, (path.name, time_s)

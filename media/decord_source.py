@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def read_frames_decord(
     """
     if not times_s:
         return
-    decord = _decord()
+    check_decord()
+    decord = import_module("decord")
     start_s, claimed_s = _header(path)
     try:
         reader = decord.VideoReader(str(path), num_threads=1)
@@ -146,11 +148,10 @@ def _brief(error: Exception) -> str:
     return lines[0][-200:] if lines else type(error).__name__
 
 
-def _decord() -> Any:
-    try:
-        return import_module("decord")
-    except ModuleNotFoundError as error:
+def check_decord() -> None:
+    """Raise MissingExtraError where decord is not installed; it is not loaded."""
+    if find_spec("decord") is None:
         raise MissingExtraError(
-            "decord is not installed; the frame source `decord` needs it: pip install "
-            "'earshot[original]', or use PyAV."
-        ) from error
+            "decord is not installed; track.decoder `decord` needs it: pip install "
+            "'earshot[original]', or use pyav."
+        )

@@ -26,7 +26,7 @@ from earshot.geometry.rounding import half_up
 from earshot.geometry.tubes import VISIBLE
 from earshot.media.audio import Envelope, read_envelope
 from earshot.media.child import Worker
-from earshot.media.decord_source import read_frames_decord
+from earshot.media.decord_source import check_decord, read_frames_decord
 from earshot.media.fetch import local_file
 from earshot.media.frames import (
     ChildSource,
@@ -93,7 +93,13 @@ class TrackObjects(Stage[TrackConfig]):
         return SynchronyTracker(self.config)
 
     def digests(self) -> Digests:
-        """Return the backend's digest as the model's."""
+        """Return the backend's digest as the model's.
+
+        Raises:
+            MissingExtraError: the decoder is not installed.
+        """
+        if self.config.decoder == "decord":
+            check_decord()
         return Digests(model=self.tracker.digest())
 
     def outside(self, given: StageInput) -> dict[str, Any]:

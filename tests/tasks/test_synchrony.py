@@ -5,6 +5,7 @@ The figures are printed: `pytest -s` shows them, with the seed that repeats them
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +114,9 @@ def spoil_and_track(folder: Path, truth: VideoTruth) -> tuple[VideoTruth, list[T
     """Track a video with late sound, a shaking camera and noise."""
     name = f"spoilt/{truth.video.video_id}.mp4"
     spoil(folder / truth.video.uri, folder / name)
-    return track(folder, replace(truth, video=truth.video.model_copy(update={"uri": name})))
+    sha256 = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    video = truth.video.model_copy(update={"uri": name, "sha256": sha256})
+    return track(folder, replace(truth, video=video))
 
 
 def spoil(source: Path, out: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earshot.errors import MissingExtraError
 from earshot.geometry.boxes import box_iou
 from earshot.geometry.grid import question_grid
 from earshot.geometry.tubes import VISIBLE, at
@@ -287,3 +288,34 @@ def test_a_large_mover_is_no_camera() -> None:
     before[30:80, 40:100] = 255
     after[24:74, 48:108] = 255
     assert np.abs(camera_shift(before, after)).max() < 0.2
+
+
+def test_decord_may_decode(world: World) -> None:
+    """The same objects have tubes whichever library decodes."""
+    pytest.importorskip("decord", reason="decord has wheels for Linux on x86-64 only")
+    config = world.stage.config.model_copy(update={"decoder": "decord"})
+    truth, before = next(case for case in world.cases() if seen_sounders(case[0]))
+    (outcome,) = TrackObjects(config, world.stage.context).run([as_input(truth)])
+    assert outcome.status == "done"
+    assert [row.object_id for row in outcome.records if isinstance(row, Tube)] == [
+        row.object_id for row in before.records if isinstance(row, Tube)
+    ]
+
+
+def test_a_missing_decoder_stops_the_build(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no video can be decoded by is no fault of the videos, and says what to install."""
+    monkeypatch.setattr("earshot.media.decord_source.find_spec", lambda name: None)
+    config = world.stage.config.model_copy(update={"decoder": "decord"})
+    with pytest.raises(MissingExtraError, match=r"pip install 'earshot\[original\]', or use pyav"):
+        TrackObjects(config, world.stage.context).digests()
+
+
+def test_another_file_than_the_probed_one_is_refused(world: World, tmp_path: Path) -> None:
+    """A file that changed since it was measured has no tubes: its times would be another's."""
+    truth = next(truth for truth in world.truths if seen_sounders(truth))
+    given = as_input(truth)
+    changed = truth.video.model_copy(update={"sha256": "0" * 64})
+    given = StageInput(given.video_id, {**given._rows, Video: [changed]})
+    (outcome,) = world.stage.run([given])
+    assert isinstance(outcome, Quarantined)
+    assert outcome.reason_code == "checksum"

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from io import BufferedWriter
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from earshot.errors import ItemError
 from earshot.media.remote import Remote, check_size, download, look
@@ -100,7 +100,7 @@ class MediaCache:
 
     def _target(self, url: str) -> Path:
         """Return the place of a copy; messages about it have the file's own name."""
-        name = PurePosixPath(unquote(urlsplit(url).path)).name
+        name = PurePosixPath(unquote(shown(url))).name
         return self._folder / f"{name_of(url)[:16]}-{_UNUSUAL.sub('_', name)[-80:]}"
 
     def _copy(self, target: Path) -> _Copy | None:

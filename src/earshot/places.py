@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.spec import AbstractFileSystem
@@ -37,11 +37,17 @@ class PlaceError(ItemError):
 
 
 def shown(place: str) -> str:
-    """Return a path or URL as messages may have it: without user, password and query."""
-    if "://" not in place:
+    """Return a path or URL as messages may have it: without user, password and query.
+
+    Only web addresses have queries: a key of an object store may have any character.
+    """
+    scheme, found, rest = place.partition("://")
+    if not found:
         return place
-    parts = urlsplit(place)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    if scheme in ("http", "https"):
+        rest = rest.partition("?")[0].partition("#")[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def without_secrets(text: str) -> str:

@@ -157,7 +157,8 @@ def open_source(uri: str, media_suffix: str = ".mp4") -> Source:
 def folder_of(uri: str) -> str:
     """Return the folder or URL that a file lies in."""
     if "://" in uri:
-        return uri.partition("?")[0].partition("#")[0].rpartition("/")[0]
+        is_web = uri.startswith(("http://", "https://"))
+        return (uri.partition("?")[0] if is_web else uri).rpartition("/")[0]
     return Path(uri).parent.absolute().as_posix()
 
 

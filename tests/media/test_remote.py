@@ -287,6 +287,8 @@ def test_many_readers_fetch_once(site: Site, tmp_path: Path) -> None:
 def test_signed_urls_are_not_shown() -> None:
     """Messages have neither password nor signature."""
     assert shown("https://me:secret@host/a.mp4?sig=1#x") == "https://host/a.mp4"
+    assert shown("s3://bucket/is it a@b#1?.mp4") == "s3://bucket/is it a@b#1?.mp4"
+    assert shown("ftp://me:secret@host/a.mp4") == "ftp://host/a.mp4"
     said = "403, url='https://me:secret@host/a.mp4?sig=1&x=%2F' is it? s3://k:s@b/c, a=b"
     assert without_secrets(said) == "403, url='https://host/a.mp4' is it? s3://b/c, a=b"
 

@@ -129,7 +129,8 @@ def _fault_of(error: Exception, place: str) -> PlaceError:
         "bad_entry": f"{place} can't be fetched ({why}); mend the uri.",
         "fetch_failed": f"{place} could not be read ({why}); try again.",
     }[found]
-    extra = next((_EXTRAS[e.name] for e in chain if getattr(e, "name", None) in _EXTRAS), None)
+    missing = (e.name for e in chain if isinstance(e, ImportError) and e.name)
+    extra = next((_EXTRAS[name] for name in missing if name in _EXTRAS), None)
     if extra is not None:
         message = f"{place} needs a package that is missing: pip install 'earshot[{extra}]'."
     final = found not in ("timeout", "fetch_failed") or (
@@ -141,7 +142,7 @@ def _fault_of(error: Exception, place: str) -> PlaceError:
 def _why(error: BaseException) -> str:
     """Return an error in one line: an HTTP error's own text has the URL with its signature."""
     status, said = _status(error), getattr(error, "message", None)
-    if status is not None and isinstance(said, str):
+    if status and isinstance(said, str):
         return f"HTTP {status} {said}".strip()
     lines = str(error).split("\n")
     text = f"{type(error).__name__}: {' '.join(line.strip() for line in lines if line.strip())}"
@@ -154,7 +155,7 @@ def _status(error: BaseException) -> int | None:
     if isinstance(response, Mapping):
         response = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     status = getattr(error, "status", response)
-    return status if isinstance(status, int) and status else None
+    return status if isinstance(status, int) else None
 
 
 def _code(error: BaseException) -> str | None:

@@ -101,6 +101,14 @@ def test_refusals_have_reasons(site: Site, tmp_path: Path, statuses: list[int], 
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".mp4", ".~part")]
 
 
+def test_redirects_without_end_are_no_missing_file(site: Site, tmp_path: Path) -> None:
+    """A place that sends on to itself for ever is given up."""
+    site.statuses = [302] * 500
+    with pytest.raises(ItemError, match="TooManyRedirects") as caught:
+        get(site.url, tmp_path)
+    assert caught.value.code == "fetch_failed"
+
+
 def test_passing_refusals_are_retried(site: Site, tmp_path: Path) -> None:
     """A server that is busy twice costs two waits, not the video."""
     site.statuses = [503, 503, 429, 503]

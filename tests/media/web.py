@@ -53,6 +53,8 @@ def serve(site: Site) -> Iterator[Site]:
             if site.statuses:
                 status = site.statuses.pop(0)
                 self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", self.path)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return

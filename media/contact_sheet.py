@@ -6,8 +6,8 @@ itself, and never says by colour alone which object sounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -28,6 +28,7 @@ from earshot.media.panel import (
     SMALL_PX,
     TITLE_ROW_PX,
     WHITE,
+    EventBar,
     Lane,
     Mark,
     Pairs,
@@ -47,8 +48,8 @@ from earshot.schemas.tube import Tube, states_from_array
 from earshot.schemas.video import Video
 
 __all__ = [
-    "Lane", "Mark", "Panel", "Stretch", "Timeline", "best_time_s", "contact_sheet", "loudness",
-    "panels_for", "stretches",
+    "EventBar", "Lane", "Mark", "Panel", "Stretch", "Timeline", "best_time_s", "contact_sheet",
+    "event_bars", "loudness", "panels_for", "spread_times", "stretches",
 ]  # fmt: skip
 
 FrameAt: TypeAlias = Callable[[Video, float], Frame]
@@ -73,7 +74,7 @@ LEGEND = (
     "solid box: sounds in this moment",
     "dashed box: silent",
     "wave: the sound, black bars: events",
-    "thick bar: an object sounds",
+    "thick bar: the object sounds",
     "below it: seen (full), away (hollow), unknown (dots)",
     "?: may be another",
     "triangle: the frame's time",
@@ -116,21 +117,27 @@ def panels_for(
     frame_at: FrameAt,
     events: Iterable[Event] = (),
     envelope_of: EnvelopeOf | None = None,
+    *,
+    moments: int = 1,
+    notes: Mapping[str, str] | None = None,
 ) -> list[Panel]:
-    """Return one panel for each video that has a tube, at its most telling moment.
+    """Return the panels of each video: one at its most telling moment, or several through it.
 
-    That is where something sounds, if anything ever does, and most tubes are visible; of several
-    such moments the middle one of the longest run.
+    The telling moment is where something sounds, if anything ever does, and most tubes are
+    visible; of several such moments the middle one of the longest run. A video without a tube is
+    shown in the middle of its first event, and says so.
 
     Args:
         videos: in the order of the panels.
         tubes: of any videos; those of others are left out.
-        objects: the tubes' objects, for names.
+        objects: of any videos, for names.
         event_objects: when the objects sound, over all events.
         frame_at: gives the frame, uint8 HxWx3, that a video shows at a time in seconds.
         events: where given, their labels are the title, and their segments are drawn; else the
             title is the video's id.
         envelope_of: gives a video's sound, or None where it has none; without it none is drawn.
+        moments: panels a video; more than one are spread evenly over its events and tubes.
+        notes: by video id what to write where there is no tube; "no tube" where nothing is given.
 
     Raises:
         KeyError: if a tube's object is not among `objects`.
@@ -140,12 +147,72 @@ def panels_for(
     tubes, events = list(tubes), list(events)
     panels = []
     for video in videos:
-        own = [tube for tube in tubes if tube.video_id == video.video_id]
-        if own:
-            happened = [event for event in events if event.video_id == video.video_id]
-            envelope = None if envelope_of is None else envelope_of(video)
-            panels.append(_panel(video, own, named, sounding, happened, envelope, frame_at))
+        scene = _Scene(
+            video,
+            [tube for tube in tubes if tube.video_id == video.video_id],
+            [event for event in events if event.video_id == video.video_id],
+            {key: thing for key, thing in named.items() if thing.video_id == video.video_id},
+            sounding,
+        )
+        envelope = None if envelope_of is None else envelope_of(video)
+        timeline = _timeline(scene, envelope)
+        note = "" if scene.tubes else (notes or {}).get(video.video_id, "no tube")
+        for time_s in scene.times_s(moments):
+            panel = Panel(
+                frame_at(video, time_s), _marks(scene, time_s), scene.title, time_s, timeline,
+                source="" if scene.title == video.video_id else video.video_id, note=note,
+            )  # fmt: skip
+            panels.append(panel)
     return panels
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What is known of one video; `sounding` is by object id, over all events."""
+
+    video: Video
+    tubes: list[Tube]
+    events: list[Event]
+    objects: dict[str, Object]
+    sounding: dict[str, Pairs]
+
+    @property
+    def title(self) -> str:
+        """The events' labels, or the id."""
+        said = ", ".join(dict.fromkeys(event.label for event in self.events if event.label))
+        return said or self.video.video_id
+
+    @property
+    def colours(self) -> dict[str, RGB]:
+        """A colour for each object that has a tube or sounds, by object id."""
+        heard = [key for key in self.objects if self.sounding.get(key)]
+        keys = dict.fromkeys([*(tube.object_id for tube in self.tubes), *heard])
+        return {key: PALETTE[index % len(PALETTE)] for index, key in enumerate(keys)}
+
+    def times_s(self, moments: int) -> list[float]:
+        """Return the times to show."""
+        segments = [pair for event in self.events for pair in to_pairs(event.segments)]
+        if moments > 1:
+            spans = segments + [tube.window.pair for tube in self.tubes]
+            return spread_times(spans or [(0.0, self.video.duration_s)], moments)
+        if self.tubes:
+            heard = [self.sounding.get(tube.object_id, ()) for tube in self.tubes]
+            return [best_time_s(self.tubes, heard)]
+        start_s, end_s = min(segments, default=(0.0, self.video.duration_s))
+        return [(start_s + end_s) / 2]
+
+
+def spread_times(spans: Sequence[tuple[float, float]], count: int) -> list[float]:
+    """Return the middles of `count` equal parts of the union of some spans, in seconds."""
+    united = normalise(spans)
+    lengths = np.array([end - start for start, end in united])
+    ends = np.cumsum(lengths)
+    found = []
+    for part in range(count):
+        along = (part + 0.5) / count * float(ends[-1])
+        at_span = int(np.searchsorted(ends, along, side="right"))
+        found.append(united[at_span][1] - (float(ends[at_span]) - along))
+    return found
 
 
 def best_time_s(tubes: Sequence[Tube], sounding: Sequence[Pairs]) -> float:
@@ -182,48 +249,53 @@ def _sounding(event_objects: Iterable[EventObject]) -> dict[str, Pairs]:
     return {object_id: normalise(pairs) for object_id, pairs in found.items()}
 
 
-def _panel(
-    video: Video,
-    tubes: Sequence[Tube],
-    named: dict[str, Object],
-    sounding: dict[str, Pairs],
-    events: Sequence[Event],
-    envelope: Envelope | None,
-    frame_at: FrameAt,
-) -> Panel:
-    heard = [sounding.get(tube.object_id, ()) for tube in tubes]
-    time_s = best_time_s(tubes, heard)
-    keys = list(dict.fromkeys(tube.object_id for tube in tubes))
-    colours = {key: PALETTE[index % len(PALETTE)] for index, key in enumerate(keys)}
+def _marks(scene: _Scene, time_s: float) -> tuple[Mark, ...]:
+    """Return the boxes of what is visible at a time."""
     marks = []
-    for tube, pairs in zip(tubes, heard, strict=True):
+    for tube in scene.tubes:
         if _is_seen(tube, np.array([time_s]))[0]:
             boxes, _ = at(*tube.arrays(), [time_s])
-            space = BoxSpace(tube.box_space, video.width, video.height)
+            space = BoxSpace(tube.box_space, scene.video.width, scene.video.height)
             x1, y1, x2, y2 = convert(boxes[0], space, NORM).tolist()
-            name, colour = named[tube.object_id].name, colours[tube.object_id]
-            sounds = bool(contains(pairs, time_s))
-            label = f"{name} ?" if tube.flags else name
-            marks.append(Mark((x1, y1, x2, y2), label, colour, sounds))
-    lanes = tuple(
-        Lane(
-            colours[key], sounding.get(key, ()), stretches([t for t in tubes if t.object_id == key])
-        )
-        for key in keys
+            name = _name(scene.objects[tube.object_id].name, [tube])
+            sounds = bool(contains(scene.sounding.get(tube.object_id, ()), time_s))
+            marks.append(Mark((x1, y1, x2, y2), name, scene.colours[tube.object_id], sounds))
+    return tuple(marks)
+
+
+def _name(name: str, tubes: Sequence[Tube]) -> str:
+    return f"{name} ?" if any(tube.flags for tube in tubes) else name
+
+
+def _timeline(scene: _Scene, envelope: Envelope | None) -> Timeline:
+    lanes = []
+    for key, colour in scene.colours.items():
+        own = [tube for tube in scene.tubes if tube.object_id == key]
+        states = stretches(own) if own else ()
+        name = _name(scene.objects[key].name, own)
+        lanes.append(Lane(colour, scene.sounding.get(key, ()), states, name))
+    loud = () if envelope is None else loudness(envelope, scene.video.duration_s)
+    return Timeline(
+        scene.video.duration_s, tuple(lanes), loudness=loud, events=event_bars(scene.events)
     )
-    said = ", ".join(dict.fromkeys(event.label for event in events if event.label))
-    return Panel(
-        frame=frame_at(video, time_s),
-        marks=tuple(marks),
-        title=said or video.video_id,
-        time_s=time_s,
-        timeline=Timeline(
-            video.duration_s,
-            lanes,
-            loudness=() if envelope is None else loudness(envelope, video.duration_s),
-            events=tuple(to_pairs(event.segments) for event in events),
-        ),
-    )
+
+
+def event_bars(events: Sequence[Event]) -> tuple[EventBar, ...]:
+    """Return one bar for each label, and for events without one as few as hold them unmixed."""
+    bars: dict[str, Pairs] = {}
+    nameless: list[list[tuple[float, float]]] = []
+    for event in sorted(events, key=lambda each: each.segments[0].start_s):
+        pairs = to_pairs(event.segments)
+        if event.label:
+            bars[event.label] = (*bars.get(event.label, ()), *pairs)
+            continue
+        free = (row for row in nameless if row[-1][1] <= pairs[0][0])
+        row = next(free, None)
+        if row is None:
+            nameless.append(row := [])
+        row += pairs
+    rows = [EventBar(tuple(row), "no label") for row in nameless]
+    return (*(EventBar(pairs, label) for label, pairs in bars.items()), *rows)
 
 
 def stretches(tubes: Sequence[Tube]) -> tuple[Stretch, ...]:

@@ -33,6 +33,8 @@ CELL_PX, _TALLEST = 420, 315
 _TITLE, _TEXT, SMALL_PX = 17, 14, 12
 TITLE_ROW_PX, _LANE, _LANE_GAP = 28, 8, 4
 _STATES, _WAVE, _EVENT = 5, 30, 5
+# A row with a name is as tall as its letters, and names stand left of the time axis.
+_NAMED_ROW, _GUTTER = 15, 104
 # Marks are drawn this much larger and scaled down: Pillow's arcs have stairs.
 _SMOOTH = 4
 
@@ -66,6 +68,15 @@ class Lane:
     colour: RGB
     sounding: Pairs
     states: tuple[Stretch, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class EventBar:
+    """When events of one label happen, in seconds."""
+
+    segments: Pairs
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,25 +88,35 @@ class Timeline:
         lanes: one for each object.
         span: the stretch that a question names.
         loudness: the sound in equal steps over the duration, in [0, 1]; empty: none is drawn.
-        events: the segments of each event, drawn below the sound.
+        events: drawn below the sound, one row each.
     """
 
     duration_s: float
     lanes: tuple[Lane, ...]
     span: tuple[float, float] | None = None
     loudness: tuple[float, ...] = ()
-    events: tuple[Pairs, ...] = ()
+    events: tuple[EventBar, ...] = ()
+
+    @property
+    def left_px(self) -> int:
+        """Where the time axis begins: behind the names, if there are any."""
+        return _GUTTER if any(row.name for row in (*self.lanes, *self.events)) else 0
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One frame, uint8 HxWx3, taken at `time_s`, and what is said about it."""
+    """One frame, uint8 HxWx3, taken at `time_s`, and what is said about it.
+
+    `source` stands small beside the time; `note` stands in the picture, where something is missing.
+    """
 
     frame: Frame
     marks: tuple[Mark, ...]
     title: str
     time_s: float
     timeline: Timeline | None = None
+    source: str = ""
+    note: str = ""
 
 
 def fitted(panel: Panel) -> Image.Image:
@@ -119,6 +140,8 @@ def fitted(panel: Panel) -> Image.Image:
 def draw_panel(panel: Panel, picture: Image.Image, height: int) -> Image.Image:
     """Return title, picture, centred on a mat of the row's height, and timeline."""
     _draw_marks(picture, panel.marks)
+    if panel.note:
+        _draw_note(picture, panel.note)
     cell = Image.new(
         "RGB", (CELL_PX, TITLE_ROW_PX + height + timeline_height(panel.timeline)), WHITE
     )
@@ -141,18 +164,32 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def _draw_title(draw: ImageDraw.ImageDraw, panel: Panel) -> None:
     when = f"{panel.time_s:.1f} s"
+    if panel.source:
+        when = f"{_cut(draw, panel.source, CELL_PX / 2, _TEXT)}  {when}"
     room = CELL_PX - draw.textlength(when, font(_TEXT)) - 12
-    text = _cut(draw, " ".join(panel.title.split()), room)
+    text = _cut(draw, panel.title, room, _TITLE)
     draw.text((0, TITLE_ROW_PX - 9), text, _INK, font(_TITLE), anchor="ls")
     draw.text((CELL_PX, TITLE_ROW_PX - 9), when, GREY, font(_TEXT), anchor="rs")
 
 
-def _cut(draw: ImageDraw.ImageDraw, text: str, room: float) -> str:
-    if draw.textlength(text, font(_TITLE)) <= room:
+def _cut(draw: ImageDraw.ImageDraw, text: str, room: float, size: int) -> str:
+    """Return the text on one line, shortened to a room in pixels."""
+    text = " ".join(text.split())
+    if draw.textlength(text, font(size)) <= room:
         return text
-    while text and draw.textlength(f"{text}...", font(_TITLE)) > room:
+    while text and draw.textlength(f"{text}...", font(size)) > room:
         text = text[:-1]
     return f"{text.rstrip()}..."
+
+
+def _draw_note(picture: Image.Image, note: str) -> None:
+    """Write a note on white in the lower left corner of a picture, as far as it has room."""
+    draw = ImageDraw.Draw(picture)
+    text = _cut(draw, note, picture.width - 24, _TEXT)
+    width, bottom = draw.textlength(text, font(_TEXT)) + 12, picture.height - 6
+    place = (6, bottom - _TEXT - 8, 6 + width, bottom)
+    draw.rounded_rectangle(place, radius=4, fill=WHITE, outline=GREY)
+    draw.text((12, bottom - _TEXT / 2 - 4), text, _INK, font(_TEXT), anchor="lm")
 
 
 def _draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> None:
@@ -271,11 +308,17 @@ def timeline_height(timeline: Timeline | None) -> int:
 
 def _sound_height(timeline: Timeline) -> int:
     wave = _WAVE + 4 if timeline.loudness else 0
-    return wave + len(timeline.events) * (_EVENT + 2) + (4 if timeline.events else 0)
+    rows = sum(_event_height(event) for event in timeline.events)
+    return wave + rows + (4 if timeline.events else 0)
+
+
+def _event_height(event: EventBar) -> int:
+    return _NAMED_ROW if event.name else _EVENT + 2
 
 
 def _lane_height(timeline: Timeline) -> int:
-    return _LANE + (_STATES + 1 if any(lane.states for lane in timeline.lanes) else 0)
+    bars = _LANE + (_STATES + 1 if any(lane.states for lane in timeline.lanes) else 0)
+    return max(bars, SMALL_PX) if any(lane.name for lane in timeline.lanes) else bars
 
 
 def _lanes_height(timeline: Timeline) -> int:
@@ -285,48 +328,68 @@ def _lanes_height(timeline: Timeline) -> int:
 def _draw_timeline(
     draw: ImageDraw.ImageDraw, timeline: Timeline, time_s: float, top: float
 ) -> None:
+    start = timeline.left_px
+
     def x(at_s: float) -> float:
         share = at_s / timeline.duration_s if timeline.duration_s > 0 else 0.0
-        return min(max(share, 0.0), 1.0) * (CELL_PX - 1)
+        return start + min(max(share, 0.0), 1.0) * (CELL_PX - 1 - start)
 
     above = top + 12
     top = above + _sound_height(timeline)
     bottom = top + _lanes_height(timeline)
     _draw_sound(draw, timeline, x, above)
-    draw.rounded_rectangle((0, top, CELL_PX - 1, bottom), radius=4, fill=_BAR)
+    draw.rounded_rectangle((start, top, CELL_PX - 1, bottom), radius=4, fill=_BAR)
     for row, lane in enumerate(timeline.lanes):
-        _draw_lane(draw, lane, x, top + _LANE_GAP + row * (_lane_height(timeline) + _LANE_GAP))
+        place = top + _LANE_GAP + row * (_lane_height(timeline) + _LANE_GAP)
+        _draw_lane(draw, lane, x, place)
+        _draw_name(draw, lane.name, place + _lane_height(timeline) / 2, lane.colour)
     if timeline.span is not None:
         _draw_span(draw, x(timeline.span[0]), x(timeline.span[1]), (top, bottom))
     now = x(time_s)
     draw.polygon([(now - 5, above - 8), (now + 5, above - 8), (now, above - 1)], fill=_INK)
     draw.line((now, above - 2, now, bottom + 1), _INK, 2)
-    draw.text((0, bottom + 6), "0 s", GREY, font(SMALL_PX), anchor="lt")
+    draw.text((start, bottom + 6), "0 s", GREY, font(SMALL_PX), anchor="lt")
     end = f"{timeline.duration_s:.1f} s"
     draw.text((CELL_PX, bottom + 6), end, GREY, font(SMALL_PX), anchor="rt")
 
 
+def _draw_name(draw: ImageDraw.ImageDraw, name: str, middle: float, colour: RGB) -> None:
+    """Write a row's name left of the time axis, behind a dot of the row's colour."""
+    if name:
+        draw.ellipse((0, middle - 4, 8, middle + 4), fill=colour)
+        text = _cut(draw, name, _GUTTER - 20, SMALL_PX)
+        draw.text((13, middle), text, _INK, font(SMALL_PX), anchor="lm")
+
+
 def _draw_sound(draw: ImageDraw.ImageDraw, timeline: Timeline, x: ToPixel, top: float) -> None:
     """Draw the loudness as a wave about its middle, and the events' bars below it."""
+    start = timeline.left_px
     if timeline.loudness:
-        middle, columns = top + _WAVE / 2, CELL_PX // 2
-        draw.line((0, middle, CELL_PX - 1, middle), _LINE, 1)
+        middle, columns = top + _WAVE / 2, (CELL_PX - start) // 2
+        draw.line((start, middle, CELL_PX - 1, middle), _LINE, 1)
         for column in range(columns):
-            heard = timeline.loudness[column * len(timeline.loudness) // columns]
+            first = column * len(timeline.loudness) // columns
+            last = max((column + 1) * len(timeline.loudness) // columns, first + 1)
+            heard = max(timeline.loudness[first:last])
             half = min(max(heard, 0.0), 1.0) * (_WAVE / 2 - 1)
-            draw.line((2 * column, middle - half, 2 * column, middle + half), GREY, 1)
+            place = start + 2 * column
+            draw.line((place, middle - half, place, middle + half), GREY, 1)
         top += _WAVE + 4
-    for row, segments in enumerate(timeline.events):
-        above = top + row * (_EVENT + 2)
-        for start_s, end_s in segments:
-            right = max(x(end_s), x(start_s) + 2)
+    for event in timeline.events:
+        middle = top + (_event_height(event) - 2) / 2
+        _draw_name(draw, event.name, middle, _INK)
+        above = round(middle - _EVENT / 2)
+        for start_s, end_s in event.segments:
+            # One pixel less: where the next one follows at once, a gap can be seen.
+            right = max(x(end_s) - 1, x(start_s) + 2)
             draw.rectangle((x(start_s), above, right, above + _EVENT - 1), fill=_INK)
+        top += _event_height(event)
 
 
 def _draw_lane(draw: ImageDraw.ImageDraw, lane: Lane, x: ToPixel, above: float) -> None:
     """Draw when an object sounds and, below it, when it is seen."""
     middle = above + _LANE / 2
-    draw.line((4, middle, CELL_PX - 5, middle), lane.colour, 1)
+    draw.line((x(0) + 4, middle, CELL_PX - 5, middle), lane.colour, 1)
     for start_s, end_s in lane.sounding:
         place = (x(start_s), above, max(x(end_s), x(start_s) + 2), above + _LANE)
         draw.rounded_rectangle(place, radius=3, fill=lane.colour)

@@ -5,12 +5,14 @@ Reads the current rows and the media; writes one picture.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from earshot.errors import InputError
 from earshot.media.audio import Envelope, read_envelope
 from earshot.media.contact_sheet import contact_sheet, panels_for
 from earshot.media.fetch import local_file
@@ -25,14 +27,37 @@ from earshot.store.workspace import Workspace
 from earshot.tasks.pipeline import Session, open_session
 
 
-def draw_contact_sheet(workspace: Path, out: Path, limit: int = 12) -> bool:
-    """Draw the first `limit` videos that have tubes; return False where there is none.
+def draw_contact_sheet(
+    workspace: Path,
+    out: Path,
+    limit: int = 12,
+    videos: Sequence[str] | None = None,
+    moments: int = 1,
+) -> tuple[str, ...]:
+    """Draw the first `limit` probed videos, or those that are named; return the ids drawn.
+
+    Args:
+        workspace: of which the latest build is drawn.
+        out: the picture, .png or .jpg; with nothing to draw none is written.
+        limit: how many videos at most.
+        videos: ids; None: all.
+        moments: frames a video; with more than one each video has rows of its own.
 
     Raises:
+        InputError: if a named video is not in the build, or can't be shown: no stage probed it.
         ItemError: if a video can't be opened any more.
     """
     session = open_session(Workspace.open(workspace))
     snapshot = session.snapshot
+    probed = {video.video_id: video for video in from_table(Video, snapshot.table(Video))}
+    missing = sorted(set(videos or ()) - probed.keys())
+    if missing:
+        raise InputError(
+            f"{', '.join(missing)}: not among the {len(probed)} videos that this workspace could "
+            f"open; `earshot status -w {workspace}` lists what became of each"
+        )
+    chosen = [probed[key] for key in (probed if videos is None else dict.fromkeys(videos))][:limit]
+    ids = [video.video_id for video in chosen]
 
     def frame_at(video: Video, time_s: float) -> npt.NDArray[np.uint8]:
         return _frame_at(session, video, time_s)
@@ -43,21 +68,33 @@ def draw_contact_sheet(workspace: Path, out: Path, limit: int = 12) -> bool:
         with _file_of(session, video) as path:
             return read_envelope(path, session.build.config.probe.silence_dbfs)
 
-    tubes = from_table(Tube, snapshot.table(Tube))
-    with_tubes = {tube.video_id for tube in tubes}
-    videos = [v for v in from_table(Video, snapshot.table(Video)) if v.video_id in with_tubes]
     panels = panels_for(
-        videos[:limit],
-        tubes,
-        from_table(Object, snapshot.table(Object)),
-        from_table(EventObject, snapshot.table(EventObject)),
+        chosen,
+        from_table(Tube, snapshot.table(Tube, ids)),
+        from_table(Object, snapshot.table(Object, ids)),
+        from_table(EventObject, snapshot.table(EventObject, ids)),
         frame_at,
-        from_table(Event, snapshot.table(Event)),
+        from_table(Event, snapshot.table(Event, ids)),
         envelope_of,
+        moments=moments,
+        notes={video_id: _why_bare(session, video_id) for video_id in ids},
     )
     if panels:
-        contact_sheet(panels, out)
-    return bool(panels)
+        contact_sheet(panels, out, columns=3 if moments == 1 else min(moments, 4))
+    return tuple(ids)
+
+
+def _why_bare(session: Session, video_id: str) -> str:
+    """Return why a video may have no tube: the first stage that left it out, and its reason."""
+    for stage in session.snapshot.stages:
+        found = session.snapshot.latest(stage, video_id)
+        if found is None:
+            return f"no tube: not yet at {stage}"
+        if found.state.status != "done":
+            return f"{session.snapshot.status(found)}: {found.state.reason_code}"
+        if found.state.reason_code == "empty":
+            return f"no tube: nothing to find for {stage}"
+    return "no tube"
 
 
 def _frame_at(session: Session, video: Video, time_s: float) -> npt.NDArray[np.uint8]:

@@ -66,13 +66,17 @@ def assign(targets: Sequence[Target], evidence: Evidence) -> tuple[list[Pick], d
     The sum of synchrony over all sounding instances is made as large as can be; what is left goes
     to silent things. A set of things that sound or move alike is picked as a whole, each with the
     flag `ambiguous_identity`: an exchange that costs less than ALIKE_SYNCHRONY is no mistake that
-    the sound could show. So are silent things, unless elimination leaves only one.
+    the sound could show. So are silent things, unless elimination leaves only one; and what a thing
+    that got no region might as well have been.
     """
     slots = [t for t in targets for _ in range(min(t.count or 1, len(evidence.lives)))]
     pairs = _best_pairs(slots, evidence)
     sure = [(slots[at], region) for at, region in pairs]
     rivals = _rivals(sure, evidence)
+    picked = {target.object_id for target, _ in sure}
+    without = [target for target in targets if target.object_id not in picked]
     alike = {place for place, others in rivals.items() if others}
+    alike |= {place for target, place in sure if _might_be(without, target, place, evidence)}
     picks = [
         Pick(target, region, ("ambiguous_identity",) if region in alike else ())
         for target, region in sure
@@ -129,6 +133,8 @@ def _could_exchange(
     if owner is not None and owner.object_id == target.object_id:
         return False
     sounders = [each for each in (target, owner) if each is not None and each.sounding]
+    if not sounders and owner is not None:
+        return True
     if not sounders:
         low, high = sorted((evidence.lives[region], evidence.lives[other]))
         return bool(evidence.most[other] < MIN_SYNCHRONY and high <= ALIKE_LIFE * low)
@@ -138,6 +144,21 @@ def _could_exchange(
         values = evidence.follows[each.object_id]
         loss += float(values[now] - values[then])
     return loss < ALIKE_SYNCHRONY
+
+
+def _might_be(
+    without: Sequence[Target], target: Target, region: int, evidence: Evidence
+) -> bool:
+    """Say whether a picked region might be one of the things that got none.
+
+    A silent thing's might: nothing tells it from another silent one, nor from a sounder that
+    follows its own sound too little to be found.
+    """
+    if not target.sounding:
+        return bool(without)
+    own = evidence.follows[target.object_id][region]
+    theirs = [evidence.follows[each.object_id][region] for each in without if each.sounding]
+    return any(own - value < ALIKE_SYNCHRONY for value in theirs)
 
 
 def _why_not(target: Target, evidence: Evidence) -> str:

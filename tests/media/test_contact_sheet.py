@@ -17,6 +17,7 @@ from earshot.media.audio import HOP_S, Envelope, read_envelope
 from earshot.media.contact_sheet import (
     LOUDNESS_STEPS,
     PALETTE,
+    EventBar,
     Lane,
     Mark,
     Panel,
@@ -24,8 +25,10 @@ from earshot.media.contact_sheet import (
     Timeline,
     best_time_s,
     contact_sheet,
+    event_bars,
     loudness,
     panels_for,
+    spread_times,
     stretches,
 )
 from earshot.media.frames import Frame, PyavSource, SourceInfo
@@ -150,7 +153,7 @@ def test_a_lane_shows_when_its_object_is_seen(tmp_path: Path) -> None:
 def test_the_sound_and_the_events_stand_above_the_lanes(tmp_path: Path) -> None:
     """The wave is tall where it is loud, and a dark bar below it covers each event's segment."""
     loud = (0.0,) * 50 + (1.0,) * 50
-    timeline = Timeline(10.0, (Lane(BLUE, ()),), loudness=loud, events=(((2.0, 4.0),),))
+    timeline = Timeline(10.0, (Lane(BLUE, ()),), loudness=loud, events=(EventBar(((2.0, 4.0),)),))
     panel = make_panel(marks=(), timeline=timeline, time_s=9.9)
     below = drawn(tmp_path, panel)[EDGE + TITLE_ROW_PX + 236 + 12 :, EDGE : EDGE + CELL_PX]
     tall = is_colour(below[:30], GREY).sum(axis=0)
@@ -302,18 +305,20 @@ def test_panels_say_what_the_records_say() -> None:
         update={"box_space": "native_px", "boxes": (*[None] * 7, px, None, None)}
     )
     tubes = [seen(dog, [1, 7]), in_px, seen(make_object("v9"), [1])]
-    (panel,) = panels_for(
-        [make_video(), make_video("v2")], tubes, [dog, cat], rows, grey, [first, second]
-    )
+    (panel,) = panels_for([make_video()], tubes, [dog, cat], rows, grey, [first, second])
     assert (panel.time_s, panel.title) == (7.0, "dog barking, cat")
+    assert (panel.source, panel.note) == ("v1", "")
     assert panel.marks == (
         Mark((0.1, 0.1, 0.5, 0.5), "dog", PALETTE[0], sounding=True),
         Mark((0.1, 0.1, 0.5, 0.5), "cat", PALETTE[1], sounding=False),
     )
     assert panel.timeline is not None
-    said = [(lane.colour, lane.sounding) for lane in panel.timeline.lanes]
-    assert said == [(PALETTE[0], ((0.0, 3.0), (6.0, 8.0))), (PALETTE[1], ())]
-    assert panel.timeline.events == (((0.0, 4.0),), ((6.0, 8.0),))
+    said = [(lane.name, lane.colour, lane.sounding) for lane in panel.timeline.lanes]
+    assert said == [("dog", PALETTE[0], ((0.0, 3.0), (6.0, 8.0))), ("cat", PALETTE[1], ())]
+    assert panel.timeline.events == (
+        EventBar(((0.0, 4.0),), "dog barking"),
+        EventBar(((6.0, 8.0),), "cat"),
+    )
     assert [(s.start_s, s.end_s, s.state) for s in panel.timeline.lanes[1].states] == [
         (0.0, 7.0, "absent"),
         (7.0, 8.0, "visible"),
@@ -324,7 +329,81 @@ def test_panels_say_what_the_records_say() -> None:
 def test_a_video_without_labels_is_named_by_its_id() -> None:
     """Where no event has a label the title is the video's id."""
     (panel,) = panels_for([make_video()], [seen(make_object(), [1])], [make_object()], [], grey)
-    assert panel.title == "v1"
+    assert (panel.title, panel.source) == ("v1", "")
+
+
+def test_a_doubted_name_has_a_question_mark() -> None:
+    """At its box and at its lane."""
+    dog = make_object()
+    doubted = seen(dog, [1, 2, 3]).model_copy(update={"flags": ("ambiguous_identity",)})
+    (panel,) = panels_for([make_video()], [doubted], [dog], [], grey)
+    assert panel.timeline is not None
+    assert (panel.marks[0].label, panel.timeline.lanes[0].name) == ("dog ?", "dog ?")
+
+
+def test_a_video_without_a_tube_is_shown_and_says_so() -> None:
+    """In the middle of its first event, with a lane for what sounds and was not found."""
+    dog, event = make_object(), make_event(segments=((2, 6),))
+    part = make_event_object(event, dog, sounding=to_intervals(((2.0, 6.0),)))
+    panels = panels_for(
+        [make_video(), make_video("v2")], [], [dog], [part], grey, [event], notes={"v2": "too long"}
+    )
+    assert [(p.title, p.note, p.marks) for p in panels] == [
+        ("dog barking", "no tube", ()),
+        ("v2", "too long", ()),
+    ]
+    assert panels[0].time_s == 4
+    assert panels[0].timeline is not None
+    assert panels[0].timeline.lanes == (Lane(PALETTE[0], ((2.0, 6.0),), (), "dog"),)
+
+
+def test_several_moments_go_through_the_events() -> None:
+    """Three frames of a video, at the middles of three equal parts of what happens in it."""
+    dog, event = make_object(), make_event(segments=((0, 4), (8, 10)))
+    tube = seen(dog, list(range(4)), of=4)
+    panels = panels_for([make_video()], [tube], [dog], [], grey, [event], moments=3)
+    assert [panel.time_s for panel in panels] == [1, 3, 9]
+    assert [len(panel.marks) for panel in panels] == [1, 1, 0]
+    assert spread_times([(2.0, 6.0), (3.0, 4.0)], 1) == [4]
+
+
+def test_events_share_a_row_where_they_do_not_overlap() -> None:
+    """A label has one row; events without one share rows, and none hides another."""
+    told = [("bell", (0, 1)), (None, (0, 4)), (None, (4, 5)), (None, (3, 6)), ("bell", (7, 8))]
+    events = [
+        make_event(segments=(pair,)).model_copy(update={"label": label}) for label, pair in told
+    ]
+    assert event_bars(events) == (
+        EventBar(((0, 1), (7, 8)), "bell"),
+        EventBar(((0, 4), (4, 5)), "no label"),
+        EventBar(((3, 6),), "no label"),
+    )
+
+
+def test_names_stand_left_of_the_time_axis(tmp_path: Path) -> None:
+    """Each row's name has letters and a dot of its colour before the axis, and none behind it."""
+    lanes = (
+        Lane(BLUE, ((0.0, 10.0),), (), "a very long name of a thing"),
+        Lane(RED, (), (), "cat"),
+    )
+    timeline = Timeline(10.0, lanes, events=(EventBar(((0.0, 10.0),), "dog barking"),))
+    panel = make_panel(marks=(), timeline=timeline, time_s=9.9)
+    pixels = drawn(tmp_path, panel)[EDGE + TITLE_ROW_PX + 236 + 12 :]
+    names = pixels[:, EDGE : EDGE + timeline.left_px - 1]
+    for colour in (BLUE, RED, (31, 35, 40)):
+        assert is_colour(names[:, :9], colour).any()
+    rows = [(0, 13), (20, 32), (36, 48)]
+    assert all((names[a:b, 13:].max(axis=-1) < 90).any() for a, b in rows)
+    axis = is_colour(pixels[:, EDGE : EDGE + CELL_PX], BLUE).sum(axis=0) > 4
+    assert np.flatnonzero(axis[10:])[0] + 10 == pytest.approx(timeline.left_px, abs=4)
+
+
+def test_a_note_stands_in_the_picture(tmp_path: Path) -> None:
+    """In its lower left corner, on white, also where it is longer than the picture is wide."""
+    for note in ("no tube", "no tube " * 30):
+        shown = picture(drawn(tmp_path, make_panel(marks=(), note=note)))
+        assert is_colour(shown[210:228, 8:60], WHITE).mean() > 0.4
+        assert not is_colour(shown[:200, 2:-2], WHITE).any()
 
 
 def test_real_videos_are_drawn(tmp_path: Path) -> None:

@@ -39,8 +39,11 @@ from earshot.tasks.track_objects.stage import TrackObjects
 pytestmark = pytest.mark.slow
 
 # The situations take turns, twelve a lap. Beyond the first lap sparse is left out, which takes the
-# longest; the last video is one more whose source is not visible.
-INDICES = (*(i for i in range(43) if i < 12 or i % 12 != 10), 54)
+# longest; the last videos are more of those whose source is not visible: five are too few to count.
+INDICES = (
+    *(i for i in range(43) if i < 12 or i % 12 != 10),
+    *(6 + 12 * lap for lap in range(4, 9)),
+)
 # Three of each situation in which something sounds and is seen, but for the two longest.
 HARD = tuple(lap + place for lap in (0, 12, 24) for place in (0, 1, 2, 3, 4, 5, 8))
 LATE_S, SHAKE_PX, NOISE = 0.08, 3, 8.0
@@ -225,10 +228,19 @@ class Tracked:
     plain: list[tuple[VideoTruth, list[Tube]]]
     spoilt: list[tuple[VideoTruth, list[Tube]]]
 
-    def sure(self, which: Sequence[tuple[VideoTruth, list[Tube]]]) -> list[Case]:
-        """Seen sounders of events that the tracker does not doubt."""
+    def seen(self, which: Sequence[tuple[VideoTruth, list[Tube]]]) -> list[Case]:
+        """Seen sounders of all events."""
         rows = [case for truth, tubes in which for case in cases(truth, tubes)]
-        return [row for row in rows if not row.is_hidden and not row.is_doubted]
+        return [row for row in rows if not row.is_hidden]
+
+    def sure(self, which: Sequence[tuple[VideoTruth, list[Tube]]]) -> list[Case]:
+        """Those of events that the tracker does not doubt."""
+        return [row for row in self.seen(which) if not row.is_doubted]
+
+
+def share_right(rows: Sequence[Case]) -> float:
+    """The share that is picked and not doubted: what an automatic inspector lets pass, rightly."""
+    return share(rows, lambda row: row.is_picked and not row.is_doubted)
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +281,24 @@ def test_the_sounder_is_picked_among_the_movers(tracked: Tracked) -> None:
     assert iou >= 0.5
 
 
+def test_doubt_is_no_way_out(tracked: Tracked) -> None:
+    """Every event that sounds is judged, few are doubted, and doubted ones count as not picked."""
+    rows = [case for truth, tubes in tracked.plain for case in cases(truth, tubes)]
+    heard = [
+        event
+        for truth, _ in tracked.plain
+        for event in truth.events
+        if any(p.event_id == event.event_id and p.sounding for p in truth.event_objects)
+    ]
+    seen = tracked.seen(tracked.plain)
+    doubted = share(seen, lambda row: row.is_doubted)
+    print(f"\n{len(rows)} of {len(heard)} events judged, {len(seen)} sources seen")
+    print(f"doubted {doubted:.3f}; picked and not doubted {share_right(seen):.3f} of all seen")
+    assert len(rows) == len(heard)
+    assert doubted <= 0.15
+    assert share_right(seen) >= 0.8
+
+
 def test_doubt_is_kept_for_those_that_sound_together(tracked: Tracked) -> None:
     """Two that sound all the same time are doubted, hardly any other is, and both have tubes."""
     twins, others = [], []
@@ -292,9 +322,8 @@ def test_nothing_is_made_the_source_of_an_unseen_sound(tracked: Tracked) -> None
     hidden = [row for row in rows if row.is_hidden]
     refused = share(hidden, lambda row: not row.has_tube)
     print(f"\nno tube for {refused:.3f} of {len(hidden)} unseen sources")
-    # Five or six events: one of them may be any share of a larger sample's tenth.
-    assert len(hidden) >= 5
-    assert sum(row.has_tube for row in hidden) <= 1
+    assert len(hidden) >= 9
+    assert refused >= 0.8
 
 
 def test_what_is_away_is_absent(tracked: Tracked) -> None:
@@ -308,14 +337,15 @@ def test_what_is_away_is_absent(tracked: Tracked) -> None:
 def test_late_sound_shake_and_noise_cost_little(tracked: Tracked) -> None:
     """80 ms of offset, 3 px of shake and grain lower the share that is picked by below 15 points.
 
-    Both shares are over events, doubted or not, of the same videos: flags must not hide a loss.
+    Of the same videos' undoubted events, and of all of them with doubt counted as not picked: flags
+    must not hide a loss.
     """
     ids = {truth.video.video_id for truth, _ in tracked.spoilt}
     plain = [each for each in tracked.plain if each[0].video.video_id in ids]
-    before, after = (
-        share(tracked.sure(which), lambda row: row.is_picked) for which in (plain, tracked.spoilt)
-    )
-    doubted = len(tracked.sure(plain)) - len(tracked.sure(tracked.spoilt))
-    print(f"\npicked {before:.3f}, spoilt {after:.3f}; {doubted} more doubted")
+    sets = (plain, tracked.spoilt)
+    before, after = (share(tracked.sure(which), lambda row: row.is_picked) for which in sets)
+    right, still_right = (share_right(tracked.seen(which)) for which in sets)
+    print(f"\npicked {before:.3f}, spoilt {after:.3f} of the undoubted; "
+          f"picked and not doubted {right:.3f}, spoilt {still_right:.3f} of all")  # fmt: skip
     assert after > before - 0.15
-    assert doubted <= 4
+    assert still_right > right - 0.15

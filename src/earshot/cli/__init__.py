@@ -25,6 +25,7 @@ from earshot.cli import (
     score,
     score_tubes,
     server,
+    sheet,
 )
 from earshot.errors import EarshotError
 
@@ -50,6 +51,7 @@ app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.command()(answer.answer)
 app.command()(score.score)
 app.command()(score_tubes.score_tubes)
+app.command()(sheet.sheet)
 app.add_typer(project.config_app, name="config")
 app.command()(project.formats)
 app.command()(project.doctor)

@@ -347,10 +347,18 @@ def _stack(rows: Sequence[Image.Image]) -> Image.Image:
 
 
 def _draw_legend(width: int) -> Image.Image:
-    legend = Image.new("RGB", (width, SMALL_PX + 6), WHITE)
-    draw = ImageDraw.Draw(legend)
-    text = "   ·   ".join(LEGEND if width > 2 * CELL_PX else LEGEND[:2])
-    draw.text((0, 0), text, GREY, font(SMALL_PX), anchor="la")
+    """Return the legend on as many lines as it needs."""
+    draw, lines = ImageDraw.Draw(Image.new("RGB", (1, 1))), [""]
+    for entry in LEGEND:
+        longer = f"{lines[-1]}   ·   {entry}" if lines[-1] else entry
+        if draw.textlength(longer, font(SMALL_PX)) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(entry)
+    line_px = SMALL_PX + 6
+    legend = Image.new("RGB", (width, line_px * len(lines)), WHITE)
+    for row, line in enumerate(lines):
+        ImageDraw.Draw(legend).text((0, row * line_px), line, GREY, font(SMALL_PX), anchor="la")
     return legend
 
 

@@ -86,7 +86,7 @@ class TrackConfig(Section):
     import_names: tuple[str, ...] = Field(
         (),
         description="import: which object a track of the file is, as TRACK=NAME; TRACK is its id, "
-        "or `class N` for a class of MOT text",
+        "or `class N` for a class of MOT text; VIDEO_ID/TRACK=NAME holds for one video",
     )
 
     @model_validator(mode="after")

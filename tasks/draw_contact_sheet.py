@@ -92,8 +92,10 @@ def _why_bare(session: Session, video_id: str) -> str:
             return f"no tube: not yet at {stage}"
         if found.state.status != "done":
             return f"{session.snapshot.status(found)}: {found.state.reason_code}"
+        if stage == "track":
+            break
         if found.state.reason_code == "empty":
-            return f"no tube: nothing to find for {stage}"
+            return f"no tube: {stage} found nothing"
     return "no tube"
 
 

@@ -146,9 +146,7 @@ def _could_exchange(
     return loss < ALIKE_SYNCHRONY
 
 
-def _might_be(
-    without: Sequence[Target], target: Target, region: int, evidence: Evidence
-) -> bool:
+def _might_be(without: Sequence[Target], target: Target, region: int, evidence: Evidence) -> bool:
     """Say whether a picked region might be one of the things that got none.
 
     A silent thing's might: nothing tells it from another silent one, nor from a sounder that

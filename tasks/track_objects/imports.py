@@ -90,7 +90,7 @@ class ImportTracker:
             tracks = self._tracks(clip.video_id, clip.info)
             found, named = [], set()
             for track in tracks:
-                target = self._target(track, clip.targets)
+                target = self._target(track, clip)
                 if target is not None:
                     named.add(track.label)
                     stretch = _stretch(track, target, clip.window_s)
@@ -119,15 +119,16 @@ class ImportTracker:
             return Path(self._path)
         return Path(self._path) / USUAL[self._format].replace(VIDEO, video_id)
 
-    def _target(self, track: Track, targets: Iterable[Target]) -> Target | None:
+    def _target(self, track: Track, clip: Clip) -> Target | None:
         """Return the object of a track: by its id, else by a name that both have."""
-        targets = tuple(targets)
-        for target in targets:
+        for target in clip.targets:
             if track.object_id == target.object_id:
                 return target
         names = {norm(key) for key in track.keys}
-        names |= {norm(self._names[key]) for key in track.keys if key in self._names}
-        for target in targets:
+        for key in track.keys:
+            said = self._names.get(f"{clip.video_id}/{key}", self._names.get(key))
+            names |= set() if said is None else {norm(said)}
+        for target in clip.targets:
             if names & {norm(target.name), norm(target.phrase)}:
                 return target
         return None
@@ -137,8 +138,8 @@ def _name(entry: str) -> tuple[str, str]:
     track, equals, name = entry.partition("=")
     if not equals or not track.strip() or not norm(name):
         raise ConfigError(
-            f"track.import_names: {entry!r}; expected TRACK=NAME, such as '3=dog' or "
-            "'class 1=person'"
+            f"track.import_names: {entry!r}; expected TRACK=NAME, such as '3=dog', "
+            "'class 1=person' or, of one video, 'VIDEO_ID/3=dog'"
         )
     return track.strip(), name
 

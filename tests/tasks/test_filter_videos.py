@@ -120,14 +120,19 @@ def test_sound_only_where_it_is_required(*, has_audio: bool, is_silent: bool) ->
 
 
 def test_r_avst_videos_pass(shared_data: Path) -> None:
-    """The rules fit what was released: nearly all R-AVST videos pass on UnAV-100's events."""
+    """On UnAV-100's events the rules keep 689 of R-AVST's 691 shared test videos.
+
+    The other two have four labels; R-AVST must have left one out by hand.
+    """
     database = json.loads((shared_data / "annotations" / "unav100.json").read_text())
     released = json.loads((shared_data / "annotations" / "ravst_test_qa.json").read_text())
     names = {row["video_name"] for row in released} & set(database)
-    assert len(names) > 300
-    passed = 0
+    assert len(names) == 691
+    refused = {}
     for name in names:
         clip = database[name]
         events = [event(a["label"], tuple(a["segment"])) for a in clip["annotations"]]
-        passed += code(video(clip["duration"]), [], events) is None
-    assert passed >= 0.95 * len(names)
+        why = code(video(clip["duration"]), [], events)
+        if why is not None:
+            refused[name] = (why, len(event_labels(events)))
+    assert list(refused.values()) == [("many_events", 4)] * 2

@@ -1,12 +1,8 @@
-"""The backend `import`: our tables, MOT text and DAVIS masks become tubes of the named objects.
-
-Where `EARSHOT_TRACKS` names a folder of DAVIS and MOT sequences, they are read too.
-"""
+"""The backend `import`: our tables, MOT text and DAVIS masks become tubes of the named objects."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +91,14 @@ def test_mot_tracks_get_the_names_that_the_config_gives(tmp_path: Path) -> None:
     assert tube.boxes[0] is not None
     assert tube.boxes[0].xyxy == pytest.approx((0, 0, 0.1, 0.1))
     assert set(tube.score) == {0.5}
+
+
+def test_a_name_can_be_of_one_video(tmp_path: Path) -> None:
+    """DAVIS calls every object 255: what holds for a video goes before what holds for all."""
+    write_mot(tmp_path, mot_rows(3))
+    names = ("3=cat", "v1/3=dog", "v2/3=cow")
+    (tube,) = tubes_of(run(tmp_path, import_format="mot", import_names=names))
+    assert tube.object_id == DOG.object_id
 
 
 def test_a_track_without_a_name_is_said(tmp_path: Path) -> None:
@@ -270,13 +274,9 @@ def test_names_and_format_change_the_digest(tmp_path: Path) -> None:
     assert plain != other
 
 
-TRACKS = os.environ.get("EARSHOT_TRACKS")
-
-
-@pytest.mark.skipif(not TRACKS, reason="EARSHOT_TRACKS names no folder of sequences")
-def test_real_sequences_are_read() -> None:
+def test_real_sequences_are_read(shared_data: Path) -> None:
     """Masks give the published boxes, MOT text the published pedestrians, all in the frame."""
-    folder = Path(str(TRACKS))
+    folder = shared_data / "tracks"
     for sequence in sorted(folder.glob("davis16_*")):
         told = json.loads((sequence / "boxes.json").read_text())
         info = SourceInfo(told["frames"] / told["fps"], told["fps"], told["width"], told["height"])

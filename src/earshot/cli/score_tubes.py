@@ -46,12 +46,13 @@ def _tubes(path: Path) -> TubeSet:
 
 
 def _print(scores: list[TubeScore]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(header_style="bold")
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("video", overflow="fold")
     for name in ("true", "tubes", "matched", "tube IoU", "recall@0.5", "switches", "IDF1"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for score in scores:
         numbers = (score.mean_tube_iou, score.tube_recall, score.idf1)
         iou, recall, idf1 = ("-" if value is None else f"{value:.3f}" for value in numbers)

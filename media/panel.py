@@ -100,7 +100,8 @@ class Timeline:
     @property
     def left_px(self) -> int:
         """Where the time axis begins: behind the names, if there are any."""
-        return _GUTTER if any(row.name for row in (*self.lanes, *self.events)) else 0
+        names = [lane.name for lane in self.lanes] + [event.name for event in self.events]
+        return _GUTTER if any(names) else 0
 
 
 @dataclass(frozen=True)

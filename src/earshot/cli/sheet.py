@@ -36,6 +36,6 @@ def sheet(
     ids = [each for item in items or () for each in item.split(",")]
     drawn = draw_contact_sheet(workspace, out, limit, ids or None, frames)
     if drawn:
-        show.console.print(f"picture   {out} ({len(drawn)} videos)")
+        show.say(f"picture   {out} ({len(drawn)} videos)")
     else:
-        show.console.print("nothing to draw: no video could be opened; see `earshot status`")
+        show.say("nothing to draw: no video could be opened; see `earshot status`")

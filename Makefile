@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-flows test-faults test-vision check lint format constraints clean
+.PHONY: setup demo test test-flows test-faults test-kills test-stack test-vision check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,15 @@ test-flows: $(STAMP)
 # Kills, full disks and builds side by side: ten minutes and more.
 test-faults: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow tests/faults tests/tasks
+
+# A few of them, among all kinds: some minutes.
+test-kills: $(STAMP)
+	$(BIN)/python -m pytest -q -m kill tests/faults
+
+# compose.yaml's services from the system's packages: apt-get install postgresql redis-server.
+test-stack: $(STAMP)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[server]'
+	$(BIN)/python -m pytest -q -m stack tests/flows
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -69,7 +78,7 @@ test-vision: $(STAMP)
 # Versions of the core and of the tests, as resolved today; run the tests before you commit it.
 constraints: $(BIN)/uv
 	echo '# Versions that the tests ran with; made by `make constraints`. Only names and versions.' > constraints.txt
-	$(BIN)/uv pip compile --quiet --group dev --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml >> constraints.txt
+	$(BIN)/uv pip compile --quiet --group dev --extra server --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml >> constraints.txt
 
 clean:
 	rm -rf build dist $(VENV) *.egg-info

@@ -23,6 +23,6 @@ def annotate_videos(request: BuildRequest) -> None:
     """Run every stage up to inspection, shard by shard."""
     with noted(request) as run:
         shard_flow = with_workers(annotate_shard, run)
-        for number in range(1, len(run.shards()) + 1):
+        for number, _ in run.in_turn():
             shard_flow(run.request, number)
         show_counts(run, run.finish())

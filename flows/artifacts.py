@@ -1,18 +1,44 @@
-"""What a flow run shows on its page: a table of counts, a summary, links."""
+"""What a flow run shows on its page: progress, a table of counts, a summary, links."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
+    create_progress_artifact,
     create_table_artifact,
+    update_progress_artifact,
 )
 
 from earshot.store.ledger import StageCount
 from earshot.tasks.build import Report
 from earshot.tasks.pipeline import Run
+
+# An update is a request to the server; nobody reads faster.
+_UPDATE_S = 5.0
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[float, str], None]]:
+    """Put a bar on the page of the flow run; what is given takes the share done and a sentence.
+
+    The bar is full only where the block ends without an error.
+    """
+    bar, shown = create_progress_artifact(0.0, key="progress"), time.monotonic()
+
+    def show(share: float, said: str) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > _UPDATE_S:
+            update_progress_artifact(bar, round(100 * share, 1), said)
+            shown = time.monotonic()
+
+    yield show
+    update_progress_artifact(bar, 100.0, "done")
 
 
 def show_counts(run: Run, counts: list[StageCount]) -> None:

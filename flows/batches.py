@@ -14,6 +14,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from earshot.errors import EarshotError
+from earshot.flows.artifacts import progress
 from earshot.flows.open_runs import shared_run
 from earshot.schemas.request import BuildRequest
 from earshot.store.runner import Receipt
@@ -46,16 +47,21 @@ def stage_batch(request: BuildRequest, stage: str, number: int, videos: Sequence
 
 def run_in_prefect(run: Run, names: Sequence[str], videos: Sequence[str]) -> None:
     """Run stages over a shard, every batch as a task run of the flow that calls this."""
+    chosen = run.stages(names)
 
     def execute(stage: str, work: Sequence[Sequence[str]]) -> Iterator[Receipt]:
+        before = chosen.index(stage)
         futures: list[PrefectFuture[Receipt]] = [
             stage_batch.submit(run.request, stage, number, batch)
             for number, batch in enumerate(work, start=1)
         ]
-        for future in futures:
+        for done, future in enumerate(futures, start=1):
             yield future.result()
+            share = (before + done / len(futures)) / len(chosen)
+            show(share, f"{stage}: {done} of {len(futures)} batches of the shard")
 
-    run.run_stages(names, videos, execute)
+    with progress() as show:
+        run.run_stages(names, videos, execute)
 
 
 def with_workers(flow: Flow[..., None], run: Run) -> Flow[..., None]:

@@ -18,6 +18,6 @@ from earshot.tasks.pipeline import COLLECT
 def collect_inspections(request: BuildRequest) -> None:
     """Ask for what waits, shard by shard, and store what was decided."""
     with noted(request) as run:
-        for shard in run.shards():
+        for _, shard in run.in_turn():
             run_in_prefect(run, COLLECT, shard)
         show_counts(run, run.finish())

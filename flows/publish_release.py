@@ -16,7 +16,7 @@ from earshot.tasks.pipeline import PUBLISH
 def publish_release(request: BuildRequest) -> Report:
     """Write the questions, check the ledger, publish."""
     with noted(request) as run:
-        for shard in run.shards():
+        for _, shard in run.in_turn():
             run_in_prefect(run, PUBLISH, shard)
         report = conclude(run)
         show_counts(run, report.counts)

@@ -14,6 +14,9 @@ from pathlib import Path
 # dies is noticed at once, so a long limit costs only where one hangs.
 STARTUP_LIMIT_S = 600
 LOOPBACK = "127.0.0.1"
+# Prefect's default of 180 s would make a build that runs well look dead to `earshot setup-server`'s
+# automation; deployments have the same number from prefect.yaml.
+HEARTBEAT_S = 30
 # Says that `PREFECT_API_URL` was set by us, so that a later start doesn't take it for the user's.
 OWN_API_URL = "EARSHOT_OWN_API_URL"
 
@@ -51,6 +54,7 @@ _DEFAULTS = {
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
 }
 
 _QUIET_SERVICES = {

@@ -97,6 +97,13 @@ class Watch:
         return time.monotonic() - since > TTL_S
 
 
+def working(workspace: Workspace) -> frozenset[str]:
+    """Return the videos on which other processes work."""
+    here = (place(), os.getpid())
+    held = Watch().live(workspace).values()
+    return frozenset(v for one in held if (one.place, one.pid) != here for v in one.videos)
+
+
 @contextmanager
 def lease(
     workspace: Workspace,

@@ -6,6 +6,7 @@ Prefect: a plain loop and the flows both drive a `Run`, and hand in how batches 
 
 from __future__ import annotations
 
+import random
 import secrets
 import threading
 import time
@@ -23,7 +24,7 @@ from earshot.schemas.ids import video_of
 from earshot.schemas.request import BuildRequest
 from earshot.store.builds import keep_build, load_build, load_input, make_build
 from earshot.store.inputs import read_input, remember
-from earshot.store.lease import lease
+from earshot.store.lease import lease, working
 from earshot.store.ledger import StageCount, count_stages, reconcile
 from earshot.store.manifests import Manifest
 from earshot.store.parts import sweep
@@ -192,6 +193,19 @@ class Run:
         """Return the selected videos, cut into shards."""
         videos = sorted(self.selection.videos or self.session.manifest.entries)
         return shard_of(videos, self.session.build.config.run.shard_size)
+
+    def in_turn(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the shards with their numbers from 1, so that several builds share the work.
+
+        Shards on which another process works come last; by then they are done, or left by it.
+        """
+        left = dict(enumerate(self.shards(), start=1))
+        while left:
+            others = working(self.session.workspace)
+            free = [number for number, shard in left.items() if others.isdisjoint(shard)]
+            # At random where there is company: two that take the same one go in step from then on.
+            number = random.choice(free) if free and others else min(free or left)
+            yield number, left.pop(number)
 
     def stages(self, among: Sequence[str]) -> list[str]:
         """Return those of some stages that the selection lets run, in order."""
@@ -372,5 +386,5 @@ def new_run_id() -> str:
 
 def run_plain(run: Run, names: Sequence[str]) -> None:
     """Run stages in a plain loop over shards and batches: no Prefect, one batch at a time."""
-    for shard in run.shards():
+    for _, shard in run.in_turn():
         run.run_stages(names, shard, lambda stage, work: (run.execute(stage, b) for b in work))

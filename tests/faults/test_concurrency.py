@@ -64,6 +64,7 @@ def check(command: Command, alone: Command) -> None:
     assert releases == ["earshot-v1"]
 
 
+@pytest.mark.kill
 def test_two_builds_on_one_workspace(manifest: Path, tmp_path: Path, alone: Command) -> None:
     """The same command twice at once: they share the work, and one release is published."""
     command = Command(manifest, tmp_path / "w")
@@ -130,6 +131,7 @@ def test_a_build_beside_collecting_and_compacting(
     check(command, alone)
 
 
+@pytest.mark.kill
 def test_a_killed_build_holds_nobody_up(manifest: Path, tmp_path: Path, alone: Command) -> None:
     """The next one takes over its leases at once, not after they expire."""
     command = Command(manifest, tmp_path / "w")

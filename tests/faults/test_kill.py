@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +81,12 @@ def check_rerun(whole: Undisturbed, command: Command) -> None:
     command.wait_until_alone()
 
 
-@pytest.mark.parametrize("number", range(16))
+def few(values: Iterable[Any], *chosen: Any) -> list[Any]:
+    """All values; some of them are also in the lane of few kills."""
+    return [pytest.param(v, marks=pytest.mark.kill) if v in chosen else v for v in values]
+
+
+@pytest.mark.parametrize("number", few(range(16), 4, 9))
 def test_killed_at_a_random_moment(whole: Undisturbed, tmp_path: Path, number: int) -> None:
     """The group or the parent alone, spread over the whole build; children end by themselves."""
     share = (number + random.Random(SEED + number).random()) / 16
@@ -92,7 +98,7 @@ def test_killed_at_a_random_moment(whole: Undisturbed, tmp_path: Path, number: i
 
 
 @pytest.mark.flows
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", few(range(4), 2))
 def test_killed_with_prefect(whole: Undisturbed, tmp_path: Path, number: int) -> None:
     """The server, which has a session of its own, goes too; the history goes on with the next."""
     command = Command(whole.manifest, tmp_path / "w", options=())
@@ -114,14 +120,14 @@ def test_killed_with_prefect(whole: Undisturbed, tmp_path: Path, number: int) ->
     ("module", "name", "step"),
     [
         ("earshot.store.parts", "_write_bytes", 2),
-        ("earshot.store.parts", "_write_bytes", 12),
+        pytest.param("earshot.store.parts", "_write_bytes", 12, marks=pytest.mark.kill),
         ("earshot.store.parts", "fsync_folder", 1),
         ("earshot.store.parts", "fsync_folder", 8),
         ("earshot.store.builds", "write_atomic", 3),
         ("earshot.store.lease", "write_atomic", 2),
         ("earshot.tasks.publish_release.publish", "write_tables", 1),
         ("earshot.tasks.publish_release.publish", "write_json", 2),
-        ("earshot.tasks.publish_release.shelf", "_rename", 1),
+        pytest.param("earshot.tasks.publish_release.shelf", "_rename", 1, marks=pytest.mark.kill),
         ("earshot.tasks.publish_release.shelf", "_flush", 5),
     ],
 )
@@ -143,7 +149,7 @@ def test_killed_inside_a_write(
         ("earshot.store.parts", "fsync_folder", 2),
         ("earshot.store.gc", "commit_tables", 3),
         ("earshot.store.gc", "drop_build", 1),
-        ("earshot.store.gc", "drop_part", 2),
+        pytest.param("earshot.store.gc", "drop_part", 2, marks=pytest.mark.kill),
         ("earshot.store.parts", "has_no_writer", 1),
     ],
 )

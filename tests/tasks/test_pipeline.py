@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +41,37 @@ def built(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def test_order_names_every_stage() -> None:
     """What the flows run, one after the other, is every stage in the order of the pipeline."""
     assert (*(stage.name for stage in STAGES), "release") == ORDER
+
+
+HOLD = """
+import sys, time
+from earshot.store.lease import lease
+from earshot.store.workspace import Workspace
+with lease(Workspace.open(sys.argv[1]), "track", sys.argv[2:]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_shards_of_another_process_come_last(built: tuple[Path, Report], world: Path) -> None:
+    """Builds side by side share the shards; alone, or beside its own leases, one goes in order."""
+    config = SMALL.model_copy(update={"run": RunConfig(shard_size=1)})
+    request = BuildRequest(workspace=str(built[0]), input=str(world), config=config)
+    run = open_run(request, keep=False)
+    shards = run.shards()
+    with run.leased("track", shards[0]):
+        assert list(run.in_turn()) == list(enumerate(shards, start=1))
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(built[0]), *shards[0], *shards[1]],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    numbers = [number for number, _ in run.in_turn()]
+    other.kill()
+    other.communicate()
+    assert numbers[-2:] == [1, 2]
+    assert sorted(numbers) == [1, 2, 3, 4, 5]
 
 
 def test_every_video_is_accounted_for(built: tuple[Path, Report]) -> None:

@@ -93,9 +93,10 @@ class EntryViews:
         self._new += len(missing)
         return [known[video_id] for video_id in videos]
 
-    def save(self) -> None:
-        """Write what is new, if it is much and the folder can be written."""
-        if self._new < _BLOCK:
+    def save(self, *, on_the_way: bool = False) -> None:
+        """Write what is new, if it is much and the folder can be written (`StageStates.save`)."""
+        known = sum(map(len, self._known.values()))
+        if self._new < (max(_BLOCK, known // 3) if on_the_way else _BLOCK):
             return
         videos = list(self._entries)
         columns = {name: [known.get(v) for v in videos] for name, known in self._known.items()}

@@ -96,12 +96,15 @@ class Snapshot:
                 self.refresh()
         return read()
 
-    def save(self) -> None:
-        """Remember in the cache what was read, so that the next process opens faster."""
+    def save(self, *, on_the_way: bool = False) -> None:
+        """Remember in the cache what was read, so that the next process opens faster.
+
+        `on_the_way` says that more is to come: then it is written now and then only.
+        """
         with self._lock:
             for states in self.states.values():
-                states.save()
-            self._entry_views.save()
+                states.save(on_the_way=on_the_way)
+            self._entry_views.save(on_the_way=on_the_way)
 
     # What was found
 

@@ -115,10 +115,14 @@ class StageStates:
                 return found
         return None
 
-    def save(self) -> None:
-        """Write the cache, if so much is new that it is worth it and the folder can be written."""
+    def save(self, *, on_the_way: bool = False) -> None:
+        """Write the cache, if so much is new that it is worth it and the folder can be written.
+
+        It is written whole: `on_the_way` so rarely that all writes together cost a few.
+        """
         readable = {part.part_id for part in self.parts} - {p.part_id for p in self.damaged}
-        if len(readable - self._saved) < SAVE_FROM:
+        enough = max(SAVE_FROM, len(self._saved) // 2) if on_the_way else SAVE_FROM
+        if len(readable - self._saved) < enough:
             return
         parts = sorted(readable)
         place = {part_id: at for at, part_id in enumerate(parts)}

@@ -181,7 +181,9 @@ class Run:
     def plan(self) -> list[StagePlan]:
         """Return what each selected stage has to do."""
         snapshot = self.session.snapshot
-        return snapshot.steady(lambda: plan(snapshot, self.selection, self.stages(ORDER)))
+        plans = snapshot.steady(lambda: plan(snapshot, self.selection, self.stages(ORDER)))
+        snapshot.save(on_the_way=True)
+        return plans
 
     def notes(self) -> list[str]:
         """Return what the selection leaves undone, for people."""
@@ -233,6 +235,8 @@ class Run:
                     pass
                 seconds = round(time.monotonic() - started, 3)
                 self.log.write("stage_finished", stage=name, total=total, seconds=seconds)
+        # So that plan, status and the next start are quick beside or after a killed build, too.
+        self.session.snapshot.save(on_the_way=True)
 
     def batches(self, stage: str, videos: Sequence[str]) -> list[list[str]]:
         """Return what a stage has to do now among some videos."""

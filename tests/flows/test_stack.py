@@ -89,10 +89,12 @@ def test_a_deployment_runs_and_shows_what_it_made(
 ) -> None:
     """Every run completes, every task run is recorded, and progress, counts and links are there."""
     request = {"workspace": str(tmp_path / "w"), "input": str(manifest), "config": CONFIG}
+    before = {run["id"] for run in runs(stack)}
     with stack.worker():
         run_id = submit(stack, "build-dataset/default", request)
         wait_for(lambda: ended(stack, run_id), "the build")
     assert state(stack, run_id) == "Completed"
+    own = [run["id"] for run in runs(stack) if run["id"] not in before and run["start_time"]]
     report = run_build(BuildRequest(workspace=str(tmp_path / "w")))
     assert report.was_fresh
     committed = sum(
@@ -100,14 +102,11 @@ def test_a_deployment_runs_and_shows_what_it_made(
         for log in (tmp_path / "w" / "logs").glob("*.jsonl")
         for line in log.read_text().splitlines()
     )
-    body = {
-        "task_runs": {
-            "subflow_runs": {"exists_": False},
-            "state": {"type": {"any_": ["COMPLETED"]}},
-        }
-    }
-    wait_for(lambda: ask(stack, "/task_runs/count", body) == committed, "all task runs", 60)
-    shown = {one["key"]: one for one in ask(stack, "/artifacts/filter", {"sort": "CREATED_ASC"})}
+    completed = {"subflow_runs": {"exists_": False}, "state": {"type": {"any_": ["COMPLETED"]}}}
+    body = {"task_runs": completed, "flow_runs": {"id": {"any_": own}}}
+    wait_for(lambda: ask(stack, "/task_runs/count", body) == committed, "all task runs", 120)
+    latest_first = ask(stack, "/artifacts/filter", {"sort": "CREATED_DESC"})
+    shown = {one["key"]: one for one in reversed(latest_first)}
     assert {key: one["type"] for key, one in shown.items()} == {
         "progress": "progress", "stages": "table", "summary": "markdown", "release": "markdown",
     }  # fmt: skip
@@ -135,7 +134,7 @@ def test_setting_up_again_makes_nothing_twice(stack: Stack) -> None:
     assert schedule["schedule"]["interval"] == 1800
     assert schedule["active"]
     chosen = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    wait_for(lambda: len(ask(stack, "/flow_runs/filter", chosen)) > 1, "scheduled runs", 90)
+    wait_for(lambda: len(ask(stack, "/flow_runs/filter", chosen)) > 1, "scheduled runs", 240)
     stack.run("earshot", "setup-server", "--silence-s", "30", ok=False)
 
 
@@ -157,18 +156,16 @@ def test_a_machine_that_dies_leaves_crashed_runs_and_the_next_goes_on(
 ) -> None:
     """Worker and flow killed at once: the automation says so, and the same request completes."""
     request = {"workspace": str(tmp_path / "w"), "input": str(manifest), "config": CONFIG}
-    begun = {run["id"] for run in runs(stack)}
+    before = {run["id"] for run in runs(stack)}
     with stack.worker() as worker:
         run_id = submit(stack, "build-dataset/default", request)
         wait_for(lambda: list((tmp_path / "w").glob("stages/probe/0*")), "the first part")
-        killed = runs_of(stack, begun)
+        killed = running_since(stack, before)
         for pid in descendants(worker.pid):
             os.kill(pid, signal.SIGKILL)
         worker.wait()
     at = time.monotonic()
     assert state(stack, run_id) == "Running"
-    names = {"build-dataset", "annotate-videos", "annotate-shard"}
-    assert len(killed) == len(names)
     wait_for(lambda: ended(stack, *killed), "the automation", SILENCE_S + 90)
     assert time.monotonic() - at > SILENCE_S - 35
     for run in runs(stack, *killed):
@@ -183,7 +180,7 @@ def test_a_machine_that_dies_leaves_crashed_runs_and_the_next_goes_on(
     assert state(stack, again) == "Completed"
 
 
-def runs_of(stack: Stack, before: set[str]) -> list[str]:
+def running_since(stack: Stack, before: set[str]) -> list[str]:
     """The running flow runs that were not there before, once all three floors of them run."""
 
     def running() -> list[str]:

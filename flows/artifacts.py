@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -29,7 +31,9 @@ def progress() -> Iterator[Callable[[float, str], None]]:
 
     The bar is full only where the block ends without an error.
     """
-    bar, shown = create_progress_artifact(0.0, key="progress"), time.monotonic()
+    # Its type allows for a coroutine, which it gives in asynchronous flows alone.
+    bar = cast("UUID", create_progress_artifact(0.0, key="progress"))
+    shown = time.monotonic()
 
     def show(share: float, said: str) -> None:
         nonlocal shown

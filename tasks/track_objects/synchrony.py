@@ -46,7 +46,7 @@ class SynchronyTracker:
     """The backend `synchrony`; needs no loading. Settings: `TrackConfig.long_side_px`."""
 
     backend = "synchrony"
-    backend_version = "3"
+    backend_version = "4"
     weights_digest: str | None = None
     looks = True
 

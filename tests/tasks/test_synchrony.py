@@ -39,10 +39,11 @@ from earshot.tasks.track_objects.stage import TrackObjects
 pytestmark = pytest.mark.slow
 
 # The situations take turns, twelve a lap. Beyond the first lap sparse is left out, which takes the
-# longest; the last videos are more of those whose source is not visible: five are too few to count.
+# longest; the last videos are more of those whose source is not visible: with few of them the share
+# that is refused is a matter of chance.
 INDICES = (
     *(i for i in range(43) if i < 12 or i % 12 != 10),
-    *(6 + 12 * lap for lap in range(4, 9)),
+    *(6 + 12 * lap for lap in range(4, 15)),
 )
 # Three of each situation in which something sounds and is seen, but for the two longest.
 HARD = tuple(lap + place for lap in (0, 12, 24) for place in (0, 1, 2, 3, 4, 5, 8))
@@ -245,7 +246,7 @@ def share_right(rows: Sequence[Case]) -> float:
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
-    """Forty-one sample videos of a fresh seed and half of them spoilt, two processes at work."""
+    """Fifty-one sample videos of a fresh seed and half of them spoilt, two processes at work."""
     folder, seed = tmp_path_factory.mktemp("synchrony"), secrets.randbelow(2**31)
     for name in ("videos", "spoilt"):
         (folder / name).mkdir()
@@ -322,7 +323,7 @@ def test_nothing_is_made_the_source_of_an_unseen_sound(tracked: Tracked) -> None
     hidden = [row for row in rows if row.is_hidden]
     refused = share(hidden, lambda row: not row.has_tube)
     print(f"\nno tube for {refused:.3f} of {len(hidden)} unseen sources")
-    assert len(hidden) >= 9
+    assert len(hidden) >= 15
     assert refused >= 0.8
 
 

@@ -69,7 +69,7 @@ class TrackObjects(Stage[TrackConfig]):
     """Follows objects with the configured backend (CONTRACTS 9, tracker)."""
 
     name: ClassVar[str] = "track"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     section: ClassVar[str] = "track"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(

@@ -66,6 +66,20 @@ class RewardWeights(Frozen):
     spatio_temporal_spatial: float = 0.5
 
 
+class SystemPrompts(Frozen):
+    """What a model is told before each question: part of a release, so that all are asked alike."""
+
+    version: str = Field(description="of prompts/answer.md")
+    texts: dict[str, str] = Field(
+        description="task/box_space -> text; $width and $height stand for the frame's pixels"
+    )
+
+    @staticmethod
+    def key(task: str, box_space: str) -> str:
+        """Return the key of a text."""
+        return f"{task}/{box_space}"
+
+
 class PreviousRelease(Frozen):
     """The version that a release follows."""
 
@@ -91,6 +105,7 @@ class ReleaseManifest(Frozen):
     build: Build
     upstream: dict[str, str] = Field(description="what the rows were made from -> digest")
     reward_weights: RewardWeights
+    system_prompts: SystemPrompts
     ledger: tuple[LedgerCount, ...]
     warnings: tuple[str, ...]
     previous: PreviousRelease | None
@@ -106,6 +121,7 @@ class ManifestHead(Frozen):
     version: int
     content_digest: str
     files: tuple[FileEntry, ...]
+    system_prompts: SystemPrompts | None = None
 
 
 class Media(Record):

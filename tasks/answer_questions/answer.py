@@ -14,11 +14,12 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from earshot.errors import EarshotError, ItemError
+from earshot.errors import EarshotError, InputError, ItemError
+from earshot.schemas.release import SystemPrompts
 from earshot.tasks.answer_questions.answers_file import AnswersFile
 from earshot.tasks.answer_questions.endpoint import Endpoint, Patience
 from earshot.tasks.answer_questions.pictures import Media, Pictures, find_media
-from earshot.tasks.answer_questions.prompt import load_prompt, messages
+from earshot.tasks.answer_questions.prompt import messages
 from earshot.tasks.score_answers.read import Asked, read_release
 from earshot.tasks.score_answers.record import SplitName
 
@@ -76,8 +77,15 @@ def answer_questions(
         InputError: the release can't be used, or `out` has answers of another model.
         EarshotError: the endpoint refuses every question.
     """
-    questions = read_release(release).of_split(split)
-    with AnswersFile(out, asking.model, load_prompt().version) as file:
+    benchmark = read_release(release)
+    questions = benchmark.of_split(split)
+    prompts = benchmark.system_prompts
+    if prompts is None:
+        raise InputError(
+            f"{release} has no system prompts: expected them in its manifest, where earshot 0.1 "
+            "writes them; publish the release anew"
+        )
+    with AnswersFile(out, asking.model, prompts.version) as file:
         done = file.done({one.question_id for one in questions})
         todo = [one for one in questions if one.question_id not in done]
         media = Media({}, {})
@@ -85,15 +93,23 @@ def answer_questions(
             cache = cache or user_cache_path("earshot")
             media = find_media(release, {one.video_id for one in todo}, media_root, cache)
         result = Answered(len(questions), len(done), missing_media=dict(media.faults))
-        asyncio.run(_Round(asking, file, media, result).ask_all(todo))
+        asyncio.run(_Round(asking, prompts, file, media, result).ask_all(todo))
     return result
 
 
 class _Round:
     """One run over the questions that are left."""
 
-    def __init__(self, asking: Asking, file: AnswersFile, media: Media, result: Answered) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        prompts: SystemPrompts,
+        file: AnswersFile,
+        media: Media,
+        result: Answered,
+    ) -> None:
         self._asking = asking
+        self._prompts = prompts
         self._file = file
         self._result = result
         self._pictures = Pictures(media, asking.frames_fps, asking.max_frames, asking.in_flight)
@@ -117,7 +133,8 @@ class _Round:
 
     async def _ask(self, one: Asked, endpoint: Endpoint) -> None:
         try:
-            reply = await endpoint.ask(messages(one, await self._pictures.of(one.video_id)))
+            frames = await self._pictures.of(one.video_id)
+            reply = await endpoint.ask(messages(one, frames, self._prompts))
         except ItemError as error:
             self._result.failed += 1
             self._result.errors.append(f"{one.question_id}: {error}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from earshot.prompts.answering import answer_prompt, answer_prompt_version
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.release import (
     MANIFEST,
@@ -19,6 +20,7 @@ from earshot.schemas.release import (
     PreviousRelease,
     ReleaseManifest,
     RewardWeights,
+    SystemPrompts,
 )
 from earshot.tasks.publish_release import card, croissant, plots
 from earshot.tasks.publish_release.baselines import Baselines, measure
@@ -209,6 +211,7 @@ def _manifest(
         build=source.build,
         upstream=dict(sorted(source.upstream_digests.items())),
         reward_weights=draft.weights,
+        system_prompts=_system_prompts(draft.contents),
         ledger=source.ledger_counts,
         warnings=warnings,
         previous=None
@@ -219,6 +222,14 @@ def _manifest(
             manifest_sha256=previous.manifest_sha256,
         ),
     )
+
+
+def _system_prompts(contents: Contents) -> SystemPrompts:
+    """Return the texts for the tasks and box spaces that the questions have."""
+    asked = contents.questions.select(["task", "box_space"]).group_by(["task", "box_space"])
+    pairs = sorted((row["task"], row["box_space"]) for row in asked.aggregate([]).to_pylist())
+    texts = {SystemPrompts.key(*pair): answer_prompt(*pair) for pair in pairs}
+    return SystemPrompts(version=answer_prompt_version(), texts=texts)
 
 
 def _counts(facts: Sequence[Fact]) -> dict[str, dict[str, int]]:

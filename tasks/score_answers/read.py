@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from earshot.errors import InputError
 from earshot.schemas.question import Branch, Task
-from earshot.schemas.release import MANIFEST, ManifestHead
+from earshot.schemas.release import MANIFEST, ManifestHead, SystemPrompts
 from earshot.schemas.tube import BoxSpaceName
 from earshot.tasks.score_answers.record import SplitName
 
@@ -68,6 +68,7 @@ class Benchmark:
     version: int
     content_digest: str
     questions: tuple[Asked, ...]
+    system_prompts: SystemPrompts | None = None
 
     def of_split(self, split: SplitName) -> tuple[Asked, ...]:
         """Return the questions of a split, or all of them.
@@ -132,9 +133,8 @@ def read_release(folder: Path) -> Benchmark:
     )
     files = sorted(file.path for file in head.files if file.path.startswith("data/"))
     rows = [row for path in files for row in read_table(folder, path, _COLUMNS).to_pylist()]
-    return Benchmark(
-        head.name, head.version, head.content_digest, tuple(_asked(row, known) for row in rows)
-    )
+    asked = tuple(_asked(row, known) for row in rows)
+    return Benchmark(head.name, head.version, head.content_digest, asked, head.system_prompts)
 
 
 def read_table(folder: Path, path: str, columns: Sequence[str]) -> pa.Table:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +18,13 @@ import pytest
 from PIL import Image
 
 from earshot.errors import EarshotError, InputError
+from earshot.prompts.answering import answer_prompt
 from earshot.rewards.grammar import parse
 from earshot.schemas.video import Video
 from earshot.tasks.answer_questions.answer import Answered, Asking, answer_questions
 from earshot.tasks.answer_questions.endpoint import Patience
 from earshot.tasks.answer_questions.pictures import frame_times
-from earshot.tasks.answer_questions.prompt import load_prompt, system_prompt
+from earshot.tasks.answer_questions.prompt import system_prompt
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.score_answers.read import read_release
 from earshot.tasks.score_answers.score import score_answers
@@ -86,8 +88,9 @@ def _rows(path: Path) -> list[dict[str, object]]:
 
 def test_right_answers_come_back_as_right(ask, model, folder, tmp_path):
     """What the model says is what the scorer reads."""
-    asked = read_release(folder / "yard-v1").of_split("test")
-    by_words = {(q.question, system_prompt(q)): q.answer for q in asked}
+    release = read_release(folder / "yard-v1")
+    asked = release.of_split("test")
+    by_words = {(q.question, system_prompt(q, release.system_prompts)): q.answer for q in asked}
     model.reply = lambda request: by_words[question_of(request), request["messages"][0]["content"]]
     result = ask()
     assert (result.questions, result.answered, result.failed) == (3, 3, 0)
@@ -228,10 +231,11 @@ def test_frames_are_evenly_apart_when_there_are_too_many():
 
 
 def test_the_prompt_shows_the_grammar(folder):
-    """Its form for each task is what the parser reads, and it has a version."""
-    assert load_prompt().version == "1"
-    for one in read_release(folder / "yard-v1").of_split("test"):
-        text = system_prompt(one)
+    """The release holds one a task, with a version; its form is what the parser reads."""
+    release = read_release(folder / "yard-v1")
+    assert release.system_prompts.version == "1"
+    for one in release.of_split("test"):
+        text = system_prompt(one, release.system_prompts)
         form = text[text.index("<answer>") : text.index("</answer>") + 9]
         filled = form.replace("[start, end]", "[1.0, 2.0]").replace("name", "dog")
         filled = filled.replace("[left, top, right, bottom]", "[0.1, 0.1, 0.2, 0.2]")
@@ -240,3 +244,29 @@ def test_the_prompt_shows_the_grammar(folder):
         assert parse(filled, one.task).format_ok
         assert "$" not in text
         assert "from 0 to 1" in text
+
+
+def test_the_release_says_how_its_questions_are_asked(model, folder, tmp_path):
+    """A changed installation asks as the release says; one without prompts is refused."""
+    release = Path(shutil.copytree(folder / "yard-v1", tmp_path / "yard-v1"))
+    manifest = release / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.chmod(0o644)
+    content["system_prompts"] |= {"version": "another"}
+    asking = Asking(model.url, "m", max_frames=0, patience=QUICK)
+    manifest.write_text(json.dumps(content))
+    answer_questions(release, tmp_path / "p.jsonl", asking)
+    assert {row["prompt_version"] for row in _rows(tmp_path / "p.jsonl")} == {"another"}
+    del content["system_prompts"]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="has no system prompts"):
+        answer_questions(release, tmp_path / "q.jsonl", asking)
+
+
+@pytest.mark.parametrize("task", ["temporal", "spatial", "spatio_temporal"])
+@pytest.mark.parametrize("space", ["norm", "rel1000", "native_px", "resized_px"])
+def test_pixels_name_their_frame(task, space):
+    """A text for pixels leaves the size of the frame open, the others say all."""
+    text = answer_prompt(task, space)
+    assert ("$width x $height" in text) == (space in ("native_px", "resized_px"))
+    assert text.count("$") == (2 if "$width" in text else 0)

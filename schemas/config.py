@@ -6,15 +6,20 @@ whose section it stands in, and what depends on that. `fetch` and `run` are in n
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
     """A part of the configuration; unknown fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # A secret that was put into a field by mistake is in no traceback.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 class ProbeConfig(Section):
@@ -47,7 +52,11 @@ class FilterConfig(Section):
 class AnalyseConfig(Section):
     """Caption analysis."""
 
-    backend: Literal["rules"] = Field("rules", description="rules: tagger and lexicon, no key")
+    backend: Literal["rules", "openai"] = Field(
+        "rules",
+        description="rules: tagger and lexicon, no key. openai: the model of [llm], any "
+        "OpenAI-compatible endpoint",
+    )
     categories: tuple[str, ...] = Field(
         (), description="event labels to choose from; empty: those of the lexicon"
     )
@@ -174,6 +183,115 @@ class FetchConfig(Section):
     )
 
 
+class Price(Section):
+    """What one model costs, in USD per million tokens."""
+
+    model: str = Field(min_length=1, description="name; dated snapshots of it cost the same")
+    input_usd: float = Field(ge=0, description="per million input tokens")
+    cached_usd: float = Field(ge=0, description="per million input tokens of a cached prompt")
+    output_usd: float = Field(ge=0, description="per million output tokens")
+    batch_share: float = Field(0.5, ge=0, le=1, description="part of the price that a batch costs")
+
+
+def _price(model: str, input_usd: float, cached_usd: float, output_usd: float) -> Price:
+    return Price(model=model, input_usd=input_usd, cached_usd=cached_usd, output_usd=output_usd)
+
+
+#: As published in November 2026; they change, so the table is part of the configuration.
+PRICES = (
+    _price("gpt-4o-mini", 0.15, 0.075, 0.60),
+    _price("gpt-4.1-nano", 0.10, 0.025, 0.40),
+    _price("gpt-4.1-mini", 0.40, 0.10, 1.60),
+    _price("gpt-5-nano", 0.05, 0.005, 0.40),
+    _price("gpt-5-mini", 0.25, 0.025, 2.00),
+)
+
+
+class LlmConfig(Section):
+    """The language model that stages with backend openai ask."""
+
+    # model, revision, temperature and max_output_tokens decide what comes out and are in the keys
+    # of those stages; nothing else here is.
+
+    endpoint: str = Field(
+        "https://api.openai.com/v1",
+        description="base address of an OpenAI-compatible endpoint; vLLM: "
+        "http://127.0.0.1:8000/v1, Ollama: http://127.0.0.1:11434/v1",
+    )
+    model: str = Field("gpt-4o-mini", min_length=1, description="its name there")
+    revision: str = Field(
+        "", description="change it when another model answers to the same name: all is asked anew"
+    )
+    key_env: str = Field(
+        "OPENAI_API_KEY",
+        description="NAME of the environment variable that holds the key, never the key itself; "
+        "empty: the endpoint wants none",
+    )
+    mode: Literal["live", "batch"] = Field(
+        "live", description="batch: the Batch API, half the price, answers within a day"
+    )
+    response_format: Literal["auto", "json_schema", "json_object", "text"] = Field(
+        "auto", description="auto: the strictest that the endpoint takes, found out once"
+    )
+    temperature: float | None = Field(0, ge=0, le=2, description="not set: the model's own")
+    max_output_tokens: int = Field(1500, ge=1, description="a longer answer is cut off: a fault")
+    in_flight: int = Field(32, ge=1, le=1024, description="requests at a time, per process")
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="not set: what the endpoint's headers say, else no limit"
+    )
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="input and output; not set: as the headers say, else no limit"
+    )
+    timeout_s: float = Field(120, gt=0, description="for one answer")
+    attempts: int = Field(6, ge=1, description="tries of one request: 429, 5xx, lost connections")
+    longest_wait_s: float = Field(60, gt=0, description="between two tries, at most")
+    max_budget_usd: float | None = Field(
+        None, ge=0, description="all that this workspace's requests may cost; not set: no limit"
+    )
+    prices: tuple[Price, ...] = Field(PRICES, description="USD per million tokens, by model")
+
+    @field_validator("key_env")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        # The value may be the key itself: no message may repeat it.
+        if name and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+            raise ValueError(
+                "expected the NAME of an environment variable, such as OPENAI_API_KEY; if this was "
+                "the key itself, take it out of the file and set the variable instead"
+            )
+        return name
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected an address such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise ValueError(
+                "expected an address without user, password and query: a key belongs into the "
+                "environment variable that llm.key_env names"
+            )
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _budget_has_a_price(self) -> Self:
+        if self.max_budget_usd is not None and self.price is None:
+            raise ValueError(
+                f"llm.max_budget_usd is set, but llm.prices has no row for model {self.model!r}: "
+                "add one (0 for a model of your own)"
+            )
+        return self
+
+    @property
+    def price(self) -> Price | None:
+        """The price of the model, or of the model that it is a dated snapshot of."""
+        for one in self.prices:
+            if re.fullmatch(re.escape(one.model) + r"(-\d{4}-?\d{2}-?\d{2})?", self.model):
+                return one
+        return None
+
+
 class RunConfig(Section):
     """How a build runs; changes no result and is in no key."""
 
@@ -221,4 +339,5 @@ class Config(Section):
     questions: QuestionsConfig = QuestionsConfig()
     release: ReleaseConfig = ReleaseConfig()
     fetch: FetchConfig = FetchConfig()
+    llm: LlmConfig = LlmConfig()
     run: RunConfig = RunConfig()

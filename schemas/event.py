@@ -13,10 +13,10 @@ TimeSource = Literal["given", "caption", "annotator"]
 IntervalSet = Annotated[tuple[Interval, ...], AfterValidator(check_interval_set)]
 
 
-class Event(Record):
-    """One audio-visual happening of a video (CONTRACTS 2)."""
+class GivenEvent(Record):
+    """An event as the manifest gives it: its times and label are authoritative (CONTRACTS 3)."""
 
-    TABLE: ClassVar[str] = "events"
+    TABLE: ClassVar[str] = "given_events"
     KEY: ClassVar[tuple[str, ...]] = ("event_id",)
     ARROW: ClassVar[pa.Schema] = pa.schema(
         [
@@ -39,7 +39,15 @@ class Event(Record):
     caption_ids: tuple[str, ...]
 
 
-class GivenEvent(Event):
-    """An event as the manifest gives it: its times and label are authoritative (CONTRACTS 3)."""
+class Event(GivenEvent):
+    """One audio-visual happening of a video (CONTRACTS 2)."""
 
-    TABLE: ClassVar[str] = "given_events"
+    TABLE: ClassVar[str] = "events"
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [*GivenEvent.ARROW, opt("prompt_digest", pa.string()), opt("answer_key", pa.string())]
+    )
+
+    prompt_digest: str | None = Field(
+        None, description="sha256 of the prompt that a model found it with; null: no model did"
+    )
+    answer_key: str | None = Field(None, description="of the raw answer in the request cache")

@@ -127,6 +127,13 @@ REASONS: dict[str, Reason] = {
         "The endpoint's content filter stopped the answer.", "Change the endpoint."
     ),
     "no_answer": _fault("The model answered nothing.", "Retry.", transient=True),
+    "bad_request": _fault(
+        "The endpoint refuses this request.",
+        "See the message; mend the caption.",
+    ),
+    "no_reply": _fault(
+        "The endpoint did not answer.", "Check it, and the limits in [llm]; retry.", transient=True
+    ),
     "budget": Reason("waiting", "The cost limit is reached.", "Raise the limit and build again."),
     # tracking
     "not_visible": _filtered("The object is never seen in the window.", "Nothing to do."),

@@ -37,6 +37,8 @@ class Mention(Record):
             req("audibility", pa.string()),
             req("sounding", INTERVALS),
             opt("confidence", pa.float64()),
+            opt("prompt_digest", pa.string()),
+            opt("answer_key", pa.string()),
         ]
     )
 
@@ -54,3 +56,7 @@ class Mention(Record):
     audibility: Audibility
     sounding: IntervalSet = Field(description="inside the event's segments; empty when silent")
     confidence: float | None = Field(ge=0, le=1)
+    prompt_digest: str | None = Field(
+        None, description="sha256 of the prompt that a model found it with; null: no model did"
+    )
+    answer_key: str | None = Field(None, description="of the raw answer in the request cache")

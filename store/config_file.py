@@ -64,14 +64,28 @@ def _add(table: Any, key: str, value: Any, field: FieldInfo) -> None:
     if value is None:
         table.add(tomlkit.comment(f"{key} = (not set)"))
         return
+    if isinstance(value, tuple) and any(isinstance(each, Section) for each in value):
+        rows = tomlkit.aot()
+        for each in value:
+            rows.append(tomlkit.item(each.model_dump()))
+        table.add(key, rows)
+        return
     table.add(key, list(value) if isinstance(value, tuple) else value)
+
+
+# What people put there by mistake is the secret itself.
+_NEVER_SHOWN = frozenset({"key_env", "endpoint"})
 
 
 def _explain(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     value = problem.get("input")
+    if _NEVER_SHOWN & set(problem["loc"]):
+        return f"{where}: {problem['msg']}"
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such field{_nearest(problem['loc'])}; remove or rename it"
+    if isinstance(value, dict):  # a rule of a whole section: its message names the fields
+        return f"{where}: {problem['msg']}"
     return f"{where} = {value!r}: {problem['msg']}"
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from earshot.errors import EarshotError, ItemError, WorkspaceError
+from earshot.errors import EarshotError, EndpointError, ItemError, WorkspaceError
 from earshot.schemas.base import Record
 from earshot.schemas.ids import video_of
 from earshot.schemas.inspection import Inspection
@@ -88,19 +88,27 @@ def run_batch(
     keys = snapshot.keys(stage.name, videos)
     snapshot.look(stage.name, videos)  # at once, as attempts are asked for one by one
     givens = snapshot.inputs(stage, [video_id for video_id in videos if video_id in keys])
+    for video_id, given in givens.items():
+        given.attempt = _attempts(snapshot, stage.name, video_id)
     counts: dict[Status, int] = {}
     pending = _Pending()
     last_commit = time.monotonic()
-    for outcome, seconds in _timed(_outcomes(snapshot, stage, run_stage, list(givens.values()))):
-        given = givens[outcome.video_id]
-        checked, item_ids = _checked(snapshot, stage, given, outcome)
-        attempts = _attempts(snapshot, stage.name, outcome.video_id)
-        _collect(pending, snapshot, stage, checked, item_ids, keys, attempts, seconds, run_id)
-        counts[checked.status] = counts.get(checked.status, 0) + 1
-        log.tell("video_ran", stage=stage.name, video_id=checked.video_id)
-        if time.monotonic() - last_commit > COMMIT_EVERY_S:
-            _commit(snapshot, stage, pending, log)
-            pending, last_commit = _Pending(), time.monotonic()
+    outcomes = _timed(_outcomes(snapshot, stage, run_stage, list(givens.values())))
+    try:
+        for outcome, seconds in outcomes:
+            given = givens[outcome.video_id]
+            checked, item_ids = _checked(snapshot, stage, given, outcome)
+            _collect(
+                pending, snapshot, stage, checked, item_ids, keys, given.attempt, seconds, run_id
+            )
+            counts[checked.status] = counts.get(checked.status, 0) + 1
+            log.tell("video_ran", stage=stage.name, video_id=checked.video_id)
+            if time.monotonic() - last_commit > COMMIT_EVERY_S:
+                _commit(snapshot, stage, pending, log)
+                pending, last_commit = _Pending(), time.monotonic()
+    except EndpointError:  # what was answered before is paid for
+        _commit(snapshot, stage, pending, log)
+        raise
     _commit(snapshot, stage, pending, log)
     return Receipt(stage.name, counts, time.monotonic() - started)
 
@@ -117,6 +125,8 @@ def _outcomes(
                 yield outcome
             else:
                 strange.append(outcome.video_id)
+    except EndpointError:  # as with the disk: no other item would fare better
+        raise
     except Exception as error:  # what a stage may raise is unknown by nature
         if len(left) == 1:
             (video_id,) = left

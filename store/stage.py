@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from earshot.schemas.base import Record
-from earshot.schemas.config import FetchConfig, Section
+from earshot.schemas.config import FetchConfig, LlmConfig, Section
 from earshot.schemas.ledger import ItemKind, Status
 
 R = TypeVar("R", bound=Record)
@@ -40,11 +40,15 @@ class StageInput:
     """What one video brings into a stage: the rows of the declared tables.
 
     Reading a field that the stage did not declare raises AttributeError: it would make results
-    depend on something that their key does not know.
+    depend on something that their key does not know. `attempt` counts the tries of this video under
+    this key, from 1: what failed on the first may be asked again on the second.
     """
 
-    def __init__(self, video_id: str, rows: Mapping[type[Record], Sequence[Record]]) -> None:
+    def __init__(
+        self, video_id: str, rows: Mapping[type[Record], Sequence[Record]], attempt: int = 1
+    ) -> None:
         self.video_id = video_id
+        self.attempt = attempt
         self._rows = rows
 
     def all(self, kind: type[R]) -> list[R]:
@@ -151,7 +155,10 @@ class Digests:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What some videos will cost in a stage, before it runs."""
+    """What some videos will cost in a stage, before it runs.
+
+    `usd` lies between `usd_low` and `usd_high`; `basis` says in words what the estimate rests on.
+    """
 
     calls: int = 0
     tokens: int = 0
@@ -159,6 +166,9 @@ class Estimate:
     frames: int = 0
     gpu_s: float = 0.0
     annotator_s: float = 0.0
+    usd_low: float = 0.0
+    usd_high: float = 0.0
+    basis: str = ""
 
     def __add__(self, other: Estimate) -> Estimate:
         """Sum of two estimates."""
@@ -169,6 +179,9 @@ class Estimate:
             self.frames + other.frames,
             self.gpu_s + other.gpu_s,
             self.annotator_s + other.annotator_s,
+            self.usd_low + other.usd_low,
+            self.usd_high + other.usd_high,
+            self.basis or other.basis,
         )
 
 
@@ -181,12 +194,17 @@ class StageContext:
         cache: folder for fetched media and digests.
         limit_s: wall limit of a child process for one video or frame; in no key.
         fetch: how remote media are brought here; in no key.
+        llm: the language model for stages that ask one; what of it belongs to a key is for their
+            `digests` to say.
+        requests: folder of the request cache; None where no model can be asked.
     """
 
     input_base: str
     cache: Path
     limit_s: float = 120.0
     fetch: FetchConfig = field(default_factory=FetchConfig)
+    llm: LlmConfig = field(default_factory=LlmConfig)
+    requests: Path | None = None
 
 
 class Stage(ABC, Generic[C]):
@@ -235,6 +253,18 @@ class Stage(ABC, Generic[C]):
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Ids of `item_kind` in this video: the outcome has to account for each of them."""
         return ()
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its work is done elsewhere: then it waits here, in no child with a time limit."""
+        return False
+
+    def ready(self) -> None:
+        """Raise what keeps the stage from running at all, such as a missing key.
+
+        Raises:
+            EarshotError: with the remedy.
+        """
 
     @abstractmethod
     def run(self, batch: Sequence[StageInput]) -> Iterator[Outcome]:

@@ -7,7 +7,8 @@ builds/<build_id>.json      config, stage versions, input
 stages/<stage>/<part>/      immutable parts: states, ledger, tables, part.json
 quarantine/                 tracebacks and what was decided about quarantined items
 leases/                     who works on which (stage, shard), with an expiry
-cache/                      fetched media, digests, raw answers: safe to delete, costs time
+requests/                   raw answers of language models: deleting them means to pay again
+cache/                      fetched media, digests: safe to delete, costs time
 logs/<run_id>.jsonl         what each run did
 releases/                   published releases
 prefect/                    database, log and pid file of the server that earshot starts
@@ -195,6 +196,11 @@ class Workspace:
     def leases(self) -> Path:
         """Leases."""
         return self.root / "leases"
+
+    @property
+    def requests(self) -> Path:
+        """What language models were asked and answered."""
+        return self.root / "requests"
 
     @property
     def cache(self) -> Path:

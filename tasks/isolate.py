@@ -42,7 +42,7 @@ class Isolator:
             WorkspaceError: as raised in the child, also for a full or read-only disk.
             ItemError: `timeout`, `child_died`, or `stage_error` for what the stage raises.
         """
-        if stage.name not in self._names:
+        if stage.name not in self._names or stage.is_remote:
             yield from run_here(stage, batch)
             return
         with self._lock:

@@ -138,7 +138,14 @@ def _open(
     kinds: Sequence[type[Stage[Any]]],
 ) -> Session:
     config = build.config
-    context = StageContext(manifest.base, workspace.cache, config.run.limit_s, config.fetch)
+    context = StageContext(
+        manifest.base,
+        workspace.cache,
+        config.run.limit_s,
+        config.fetch,
+        config.llm,
+        workspace.requests,
+    )
     stages = make_stages(config, context, kinds)
     snapshot = Snapshot(workspace, build, manifest.entries, stages)
     snapshot.save()
@@ -219,8 +226,10 @@ class Run:
 
         Raises:
             FailureBudgetError: when the first videos of a stage all fail.
+            EndpointError: when a language model can't be asked.
             WorkspaceError: when the disk fails.
         """
+        self._check_ready(names, videos)
         for name in self.stages(names):
             if not self.batches(name, videos):
                 continue  # a lease for nothing would have to wait for whoever works here
@@ -237,6 +246,14 @@ class Run:
                 self.log.write("stage_finished", stage=name, total=total, seconds=seconds)
         # So that plan, status and the next start are quick beside or after a killed build, too.
         self.session.snapshot.save(on_the_way=True)
+
+    def _check_ready(self, names: Sequence[str], videos: Sequence[str]) -> None:
+        """Find out before the first stage works what would stop a later one, such as no key."""
+        may_run = False
+        for name in self.stages(names):
+            may_run = may_run or bool(self.batches(name, videos))
+            if may_run:
+                self.session.snapshot.stages[name].ready()
 
     def batches(self, stage: str, videos: Sequence[str]) -> list[list[str]]:
         """Return what a stage has to do now among some videos."""

@@ -13,6 +13,7 @@ EarshotError                    anything below; the CLI prints it without a trac
 ├── BuildError                  a build as a whole can't go on
 │   ├── ReconcileError          the ledger doesn't add up
 │   └── FailureBudgetError      more items failed than the configured share
+├── EndpointError               an LLM endpoint refuses every request: key, address, model, credit
 ├── ReleaseError                a gate refuses the release
 └── ServerError                 a server that earshot starts doesn't come up or answer
 
@@ -89,6 +90,10 @@ class FailureBudgetError(BuildError):
     """More items failed than the configured share."""
 
     exit_code = 3
+
+
+class EndpointError(EarshotError):
+    """An LLM endpoint refuses every request: wrong key, address or model, or no credit left."""
 
 
 class ReleaseError(EarshotError):

@@ -5,9 +5,9 @@ Takes the captions and given events of one video; gives an `Analysis`. Holds no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
@@ -27,6 +27,47 @@ class Analysis:
     events: tuple[Event, ...]
     mentions: tuple[Mention, ...]
     empty_caption_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NotAnalysed:
+    """Why the captions of one video could not be analysed.
+
+    One caption without an answer leaves the whole video out: what it names could sound, and silence
+    would be a substitute.
+
+    Attributes:
+        status: `waiting` where a later build goes on by itself.
+        code: reason code of the ledger.
+        value: the raw answer, shortened.
+        faults: {caption_id: (code, message)} of the captions that are at fault.
+    """
+
+    status: Literal["quarantined", "waiting"]
+    code: str
+    message: str
+    value: str | None = None
+    faults: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VideoCaptions:
+    """The captions and given events of one video; `attempt` counts the tries, from 1."""
+
+    video_id: str
+    captions: tuple[Caption, ...]
+    given_events: tuple[Event, ...]
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """What became of one video, and what it cost over all builds; None where nothing is paid."""
+
+    video_id: str
+    said: Analysis | NotAnalysed
+    tokens: int | None = None
+    cost_usd: float | None = None
 
 
 class Analyser(Protocol):
@@ -51,5 +92,15 @@ class Analyser(Protocol):
             captions: all captions of the video, in manifest order.
             given_events: the manifest's events; where there are any, their times and labels stand.
             categories: event labels to choose from; empty means the analyser's own.
+        """
+        ...
+
+    def analyse_all(
+        self, videos: Sequence[VideoCaptions], categories: Sequence[str]
+    ) -> Iterator[Analysed]:
+        """Yield what became of each video, in any order: many may be worked on at a time.
+
+        Raises:
+            EndpointError: if whoever is asked refuses everything.
         """
         ...

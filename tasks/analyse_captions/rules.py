@@ -25,12 +25,12 @@ from earshot.tasks.analyse_captions.labels import (
     sounders_of_label,
 )
 from earshot.tasks.analyse_captions.lexicon import Lexicon, lexicon
-from earshot.tasks.analyse_captions.protocol import Analysis
+from earshot.tasks.analyse_captions.protocol import Analysed, Analysis, VideoCaptions
 from earshot.tasks.analyse_captions.sounding import read
 from earshot.tasks.analyse_captions.things import INFERRED, Memory, Reading, Thing
 
 #: Part of the stage's key beside `lexicon_digest()`: raise it when the rules say something else.
-VERSION = "2"
+VERSION = "3"
 
 _Read = tuple[Caption, Reading]
 
@@ -66,6 +66,14 @@ class RulesAnalyser:
         used |= {mention.caption_id for mention in mentions}
         empty = tuple(c.caption_id for c in captions if c.caption_id not in used)
         return Analysis(events, tuple(mentions), empty)
+
+    def analyse_all(
+        self, videos: Sequence[VideoCaptions], categories: Sequence[str]
+    ) -> Iterator[Analysed]:
+        """Yield what the captions of each video say, in the order of the videos."""
+        for video in videos:
+            said = self.analyse(video.captions, video.given_events, categories)
+            yield Analysed(video.video_id, said)
 
 
 def _check_one_video(captions: Sequence[Caption], events: Sequence[Event]) -> None:

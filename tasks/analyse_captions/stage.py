@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import ClassVar
 
+from earshot.errors import ConfigError
 from earshot.schemas.caption import Caption
 from earshot.schemas.config import AnalyseConfig
 from earshot.schemas.event import Event, GivenEvent
 from earshot.schemas.ledger import ItemKind
 from earshot.schemas.mention import Mention
-from earshot.store.stage import Digests, Done, Item, Outcome, Reads, Stage, StageInput
+from earshot.store.stage import (
+    Digests,
+    Done,
+    Item,
+    Outcome,
+    Quarantined,
+    Reads,
+    Stage,
+    StageInput,
+    Waiting,
+)
 from earshot.tasks.analyse_captions.lexicon import lexicon_digest
-from earshot.tasks.analyse_captions.protocol import Analyser, Analysis
+from earshot.tasks.analyse_captions.protocol import (
+    Analysed,
+    Analyser,
+    Analysis,
+    NotAnalysed,
+    VideoCaptions,
+)
 from earshot.tasks.analyse_captions.rules import VERSION, RulesAnalyser
 from earshot.tasks.analyse_captions.vocabulary import model_version
 
@@ -30,9 +48,25 @@ class AnalyseCaptions(Stage[AnalyseConfig]):
     writes = (Event, Mention)
     item_kind: ClassVar[ItemKind | None] = "caption"
 
+    @property
+    def is_remote(self) -> bool:
+        """A model is waited for here: its client has limits of its own, shared by all batches."""
+        return self.config.backend == "openai"
+
     def digests(self) -> Digests:
-        """The lexicon and the vocabulary's model decide what is found."""
+        """What decides what is found: lexicon and vocabulary, or the prompt and the model."""
+        if self.is_remote:
+            from earshot.tasks.analyse_captions import asked
+
+            return Digests(prompt=asked.key_digest(), model=asked.model_key(self.context.llm))
         return Digests(prompt=lexicon_digest(), model=model_version())
+
+    def ready(self) -> None:
+        """Raise EndpointError where the key is not set."""
+        if self.is_remote:
+            from earshot.tasks.llm.session import read_key
+
+            read_key(self.context.llm)
 
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Every caption has to be accounted for."""
@@ -40,28 +74,70 @@ class AnalyseCaptions(Stage[AnalyseConfig]):
 
     def run(self, batch: Sequence[StageInput]) -> Iterator[Outcome]:
         """Yield events and mentions of each video; captions with nothing in them are `empty`."""
-        analyser: Analyser = RulesAnalyser()
-        for given in batch:
-            # In manifest order, which ids carry as a number: c10 comes behind c9.
-            captions = sorted(given.all(Caption), key=_position)
-            events = [Event.model_validate(e.model_dump()) for e in given.all(GivenEvent)]
-            analysis = analyser.analyse(captions, events, self.config.categories)
-            yield _outcome(given.video_id, captions, analysis)
+        videos = {given.video_id: _captions(given) for given in batch}
+        for analysed in self._analyser.analyse_all(list(videos.values()), self.config.categories):
+            yield _outcome(videos[analysed.video_id], analysed)
+
+    @cached_property
+    def _analyser(self) -> Analyser:
+        if not self.is_remote:
+            return RulesAnalyser()
+        # The client takes a second to import: only who asks a model pays for it.
+        from earshot.tasks.analyse_captions.llm import LlmAnalyser
+
+        if self.context.requests is None:
+            raise ConfigError("analyse.backend is openai: expected a workspace for its answers")
+        return LlmAnalyser(self.context.llm, self.context.requests)
+
+
+def _captions(given: StageInput) -> VideoCaptions:
+    # In manifest order, which ids carry as a number: c10 comes behind c9.
+    captions = tuple(sorted(given.all(Caption), key=_position))
+    events = tuple(Event.model_validate(e.model_dump()) for e in given.all(GivenEvent))
+    return VideoCaptions(given.video_id, captions, events, given.attempt)
 
 
 def _position(caption: Caption) -> int:
     return int(caption.caption_id.rpartition("/c")[2])
 
 
-def _outcome(video_id: str, captions: Sequence[Caption], analysis: Analysis) -> Done:
-    empty = set(analysis.empty_caption_ids)
+def _outcome(video: VideoCaptions, analysed: Analysed) -> Outcome:
+    said = analysed.said
+    if isinstance(said, NotAnalysed):
+        return _not_analysed(video, said, analysed)
+    return _done(video, said, analysed)
+
+
+def _done(video: VideoCaptions, said: Analysis, analysed: Analysed) -> Done:
+    empty = set(said.empty_caption_ids)
     return Done(
-        video_id,
-        rows=(*analysis.events, *analysis.mentions),
-        reason_code=None if analysis.events else "empty",
-        message=None if analysis.events else "no caption says that something sounds",
+        video.video_id,
+        rows=(*said.events, *said.mentions),
+        reason_code=None if said.events else "empty",
+        message=None if said.events else "no caption says that something sounds",
         items=tuple(
             Item(c.caption_id, reason_code="empty" if c.caption_id in empty else None)
-            for c in captions
+            for c in video.captions
         ),
+        tokens=analysed.tokens,
+        cost_usd=analysed.cost_usd,
+    )
+
+
+def _not_analysed(video: VideoCaptions, said: NotAnalysed, analysed: Analysed) -> Outcome:
+    kind = Waiting if said.status == "waiting" else Quarantined
+    items = []
+    for caption in video.captions:
+        code, message = said.faults.get(
+            caption.caption_id, (said.code, "another caption of its video is at fault")
+        )
+        items.append(Item(caption.caption_id, said.status, code, message))
+    return kind(
+        video.video_id,
+        items=tuple(items),
+        reason_code=said.code,
+        message=said.message,
+        value=said.value,
+        tokens=analysed.tokens,
+        cost_usd=analysed.cost_usd,
     )

@@ -83,15 +83,25 @@ def test_the_file_explains_every_field() -> None:
     """Each field stands below its description, each section beside its sentence."""
     text = render_config(Config())
     assert list(tomllib.loads(text)) == list(Config.model_fields)
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines() if line]
     for name in Config.model_fields:
         section = getattr(Config(), name)
         assert f"[{name}] # {type(section).__doc__}" in lines
         for key, field in type(section).model_fields.items():
-            stands = (f"# {field.description}", f"{key} = ")
+            begins = (f"{key} = ", f"# {key} = (not set)", f"[[{name}.{key}]]")
             assert any(
-                above == stands[0] and line.startswith(stands[1]) for above, line in pairwise(lines)
+                above == f"# {field.description}" and line.startswith(begins)
+                for above, line in pairwise(lines)
             )
+
+
+def test_a_secret_in_the_wrong_field_is_not_repeated(file: Path) -> None:
+    """Whoever writes the key where its name belongs is told so, without the key in the message."""
+    said = refused(file, "[llm]\nkey_env = 'sk-proj-123'\nendpoint = 'https://u:pass@h/v1'")
+    assert "llm.key_env: Value error, expected the NAME of an environment variable" in said
+    assert "llm.endpoint" in said
+    assert "sk-proj-123" not in said
+    assert "pass@" not in said
 
 
 @pytest.mark.parametrize(

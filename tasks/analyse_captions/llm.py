@@ -1,0 +1,241 @@
+"""The `openai` analyser: asks a language model about each caption, one request a caption.
+
+Takes the captions of many videos; gives events and mentions of each, or why there are none. What
+the request cache holds costs no call; what it misses is sent live, or with the Batch API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from earshot.errors import ItemError
+from earshot.schemas import ids
+from earshot.schemas.base import to_intervals
+from earshot.schemas.caption import Caption
+from earshot.schemas.config import LlmConfig
+from earshot.schemas.event import Event
+from earshot.schemas.mention import Mention
+from earshot.store.requests import request_store
+from earshot.tasks.analyse_captions import asked
+from earshot.tasks.analyse_captions.answer import ReadEvent, ReadObject, read_answer
+from earshot.tasks.analyse_captions.protocol import (
+    Analysed,
+    Analysis,
+    NotAnalysed,
+    VideoCaptions,
+)
+from earshot.tasks.llm.ask import Ask
+from earshot.tasks.llm.dialogue import Answered, Failed, Missing, walk
+from earshot.tasks.llm.money import BudgetReachedError
+from earshot.tasks.llm.reply import shorten
+from earshot.tasks.llm.session import Session, open_session
+
+Found = tuple[ReadEvent, ...]
+Settled = Answered[Found] | Failed | ItemError | BudgetReachedError
+
+
+@dataclass(frozen=True)
+class Chat:
+    """What is asked about one caption, and how its answer is read."""
+
+    caption: Caption
+    ask: Ask
+    read: Callable[[str], Found]
+
+
+@dataclass(frozen=True)
+class LlmAnalyser:
+    """Analyses captions by a language model; see `earshot.tasks.analyse_captions.protocol`.
+
+    Args:
+        llm: which model, and how it is reached.
+        folder: of the request cache.
+    """
+
+    llm: LlmConfig
+    folder: Path
+    name: str = "openai"
+
+    @property
+    def version(self) -> str:
+        """Reader, prompt and model."""
+        return f"{asked.VERSION}-prompt-{asked.prompt().version}-{self.llm.model}"
+
+    def analyse(
+        self, captions: Sequence[Caption], given_events: Sequence[Event], categories: Sequence[str]
+    ) -> Analysis:
+        """Return what the captions of one video say.
+
+        Raises:
+            ItemError: if a caption has no answer that can be used.
+            EndpointError: as `analyse_all`.
+        """
+        video_id = captions[0].video_id if captions else ""
+        video = VideoCaptions(video_id, tuple(captions), tuple(given_events))
+        (analysed,) = self.analyse_all([video], categories)
+        if isinstance(analysed.said, NotAnalysed):
+            raise ItemError(analysed.said.code, analysed.said.message, analysed.said.value)
+        return analysed.said
+
+    def analyse_all(
+        self, videos: Sequence[VideoCaptions], categories: Sequence[str]
+    ) -> Iterator[Analysed]:
+        """Yield what became of each video: those that the cache answers first.
+
+        Raises:
+            EndpointError: if the endpoint refuses every request.
+            WorkspaceError: when the disk fails.
+        """
+        store = request_store(self.folder)
+        left: list[tuple[VideoCaptions, list[Chat]]] = []
+        for video in videos:
+            chats = self.chats(video, categories)
+            said = [walk(chat.ask, chat.read, store, video.attempt) for chat in chats]
+            settled = [each for each in said if not isinstance(each, Missing)]
+            if len(settled) == len(chats):
+                yield _conclude(video, chats, settled)
+            else:
+                left.append((video, chats))
+        if left:
+            yield from self._live(left)
+
+    def chats(self, video: VideoCaptions, categories: Sequence[str]) -> list[Chat]:
+        """Return what is asked about a video: nothing of captions that speak of no given event."""
+        chats = []
+        for caption in video.captions:
+            given = asked.events_of(caption, video.given_events)
+            if video.given_events and not given:
+                continue
+
+            def read(
+                text: str, caption: Caption = caption, given: Sequence[Event] = given
+            ) -> Found:
+                return read_answer(text, caption, given, categories)
+
+            ask = asked.ask_about(caption, given, categories, self.llm)
+            chats.append(Chat(caption, ask, read))
+        return chats
+
+    def _live(self, left: Sequence[tuple[VideoCaptions, list[Chat]]]) -> Iterator[Analysed]:
+        with open_session(self.llm, self.folder) as session:
+            videos: dict[Future[list[Settled]], tuple[VideoCaptions, list[Chat]]] = {
+                session.submit(_all(session, chats, video.attempt)): (video, chats)
+                for video, chats in left
+            }
+            for future in as_completed(videos):
+                yield _conclude(*videos[future], future.result())
+
+
+async def _all(session: Session, chats: Sequence[Chat], attempt: int) -> list[Settled]:
+    return list(await asyncio.gather(*(_one(session, chat, attempt) for chat in chats)))
+
+
+async def _one(session: Session, chat: Chat, attempt: int) -> Settled:
+    try:
+        return await session.finish(chat.ask, chat.read, attempt)
+    except (ItemError, BudgetReachedError) as error:
+        return error
+
+
+# From answers to rows
+
+
+def _conclude(video: VideoCaptions, chats: Sequence[Chat], settled: Sequence[Settled]) -> Analysed:
+    answered = [each for each in settled if isinstance(each, Answered | Failed)]
+    tokens = sum(each.spent.tokens for each in answered)
+    costs = [each.spent.cost_usd for each in answered]
+    known = [cost for cost in costs if cost is not None]
+    said = _not_analysed(chats, settled) or _analysis(video, chats, settled)
+    return Analysed(
+        video.video_id,
+        said,
+        tokens if answered else None,
+        sum(known) if len(known) == len(costs) and costs else None,
+    )
+
+
+def _not_analysed(chats: Sequence[Chat], settled: Sequence[Settled]) -> NotAnalysed | None:
+    faults: dict[str, tuple[str, str]] = {}
+    value: str | None = None
+    for chat, each in zip(chats, settled, strict=True):
+        if isinstance(each, BudgetReachedError):
+            return NotAnalysed("waiting", "budget", str(each))
+        if isinstance(each, ItemError):
+            faults[chat.caption.caption_id] = (each.code, str(each))
+        elif isinstance(each, Failed):
+            message = f"{each.message}; the raw answer has the key {each.key} in requests/"
+            faults[chat.caption.caption_id] = (each.code, message)
+            value = value or shorten(each.raw)
+    if not faults:
+        return None
+    caption_id, (code, message) = next(iter(faults.items()))
+    return NotAnalysed("quarantined", code, f"{caption_id}: {message}", value, faults)
+
+
+def _analysis(video: VideoCaptions, chats: Sequence[Chat], settled: Sequence[Settled]) -> Analysis:
+    events: list[Event] = list(video.given_events)
+    mentions: list[Mention] = []
+    used = {each for event in events for each in event.caption_ids}
+    for chat, each in zip(chats, settled, strict=True):
+        assert isinstance(each, Answered)
+        caption = chat.caption
+        # The ordinal of an id is by start: the order of an answer must not change it.
+        heads: dict[str, int] = {}
+        for found in sorted(each.value, key=lambda one: one.segments):
+            event = found.given or _event(caption, found, heads, each.key)
+            if found.given is None:
+                events.append(event)
+                used.add(caption.caption_id)
+            for thing in found.objects:
+                mentions.append(_mention(event, caption, thing, len(mentions), each.key))
+                used.add(caption.caption_id)
+    events = events if video.given_events else sorted(events, key=lambda e: e.segments[0].pair)
+    empty = tuple(c.caption_id for c in video.captions if c.caption_id not in used)
+    return Analysis(tuple(events), tuple(mentions), empty)
+
+
+def _event(caption: Caption, found: ReadEvent, heads: dict[str, int], key: str) -> Event:
+    first = next((thing.name for thing in found.objects if thing.sounding), "sound")
+    head = found.label or first
+    ordinal = heads.get(head, 0)
+    heads[head] = ordinal + 1
+    return Event(
+        event_id=ids.event_id(caption.video_id, [caption.caption_id], head, ordinal),
+        video_id=caption.video_id,
+        label=found.label,
+        description=caption.text,
+        segments=to_intervals(found.segments),
+        time_source="caption",
+        caption_ids=(caption.caption_id,),
+        prompt_digest=asked.prompt().digest,
+        answer_key=key,
+    )
+
+
+def _mention(event: Event, caption: Caption, thing: ReadObject, number: int, key: str) -> Mention:
+    # Words that the caption does not have get a place behind its end, where no words are:
+    # key-object extraction rejects them there as `not_in_caption`, and the ledger says so.
+    beyond = len(caption.text) + 1 + number
+    start, end = thing.span or (beyond, beyond + len(thing.evidence))
+    return Mention(
+        mention_id=ids.mention_id(event.event_id, caption.caption_id, start, end),
+        video_id=event.video_id,
+        event_id=event.event_id,
+        caption_id=caption.caption_id,
+        surface=caption.text[start:end] if thing.span else thing.evidence,
+        char_start=start,
+        char_end=end,
+        head=thing.name.rsplit(" ", 1)[-1],
+        name=thing.name,
+        count=thing.count,
+        is_group=thing.is_group,
+        audibility=thing.audibility,
+        sounding=to_intervals(thing.sounding),
+        confidence=thing.confidence,
+        prompt_digest=asked.prompt().digest,
+        answer_key=key,
+    )

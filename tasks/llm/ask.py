@@ -1,0 +1,142 @@
+"""The one builder of requests: what a model is asked, its digest, and the body that is sent.
+
+Takes messages and a JSON schema; gives the body of a chat completion in an endpoint's dialect. The
+digest is over what is asked, not over how a dialect writes it: a cached answer stays one when the
+endpoint learns to take schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+
+from earshot.schemas.base import canonical_json, digest_of, sha256_hex
+from earshot.schemas.config import LlmConfig
+from earshot.tasks.llm.dialect import Dialect
+
+Part = Mapping[str, Any]
+Message = Mapping[str, "str | tuple[Part, ...]"]
+"""A role and its content: text, or parts where pictures or sound are shown."""
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """The JSON schema that an answer has to have, with its digest."""
+
+    name: str
+    schema: Mapping[str, Any]
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, model: type[BaseModel]) -> AnswerForm:
+        """Return the form of a pydantic model, as strict endpoints want it.
+
+        Every field is required, no other is allowed, nothing is referred to.
+        """
+        raw = model.model_json_schema()
+        schema = _strict(raw, raw.get("$defs", {}))
+        return cls(name, schema, digest_of(schema))
+
+
+def _strict(node: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_strict(each, known) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _strict(known[node["$ref"].rsplit("/", 1)[-1]], known)
+    kept = {
+        name: _strict(value, known)
+        for name, value in node.items()
+        if name not in ("$defs", "title", "default", "minLength", "minimum", "maximum")
+    }
+    if node.get("type") == "object" and "properties" in node:
+        kept["properties"] = {n: _strict(v, known) for n, v in node["properties"].items()}
+        kept["required"] = list(node["properties"])
+        kept["additionalProperties"] = False
+    return kept
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request.
+
+    Attributes:
+        step: which step asks; estimates learn by it.
+        messages: fixed instructions first, what differs last: endpoints cache equal beginnings.
+        form: what the answer has to look like.
+    """
+
+    step: str
+    model: str
+    revision: str
+    messages: tuple[Message, ...]
+    form: AnswerForm
+    temperature: float | None
+    max_output_tokens: int
+
+    @classmethod
+    def make(
+        cls, step: str, llm: LlmConfig, messages: tuple[Message, ...], form: AnswerForm
+    ) -> Ask:
+        """Return a request to the configured model."""
+        return cls(
+            step, llm.model, llm.revision, messages, form, llm.temperature, llm.max_output_tokens
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the canonical JSON of what is asked: its key in the request cache."""
+        asked = [
+            self.model,
+            self.revision,
+            list(self.messages),
+            self.form.digest,
+            self.temperature,
+            self.max_output_tokens,
+        ]
+        return sha256_hex(canonical_json(asked))
+
+    @cached_property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of all text that is sent, schema and roles with it."""
+        texts = [str(self.form.schema)]
+        for message in self.messages:
+            content = message["content"]
+            parts = [content] if isinstance(content, str) else [p.get("text") for p in content]
+            texts += [part for part in parts if isinstance(part, str)]
+        return sum(len(text.encode()) + 16 for text in texts)
+
+    @cached_property
+    def pictures(self) -> int:
+        """How many pictures and sounds are sent."""
+        contents = [message["content"] for message in self.messages]
+        parts = [part for content in contents if not isinstance(content, str) for part in content]
+        return sum("text" not in part for part in parts)
+
+    def repaired(self, answer: str, problem: str) -> Ask:
+        """Return the request that shows the model its answer and what is wrong with it."""
+        said = {"role": "assistant", "content": answer}
+        again = {
+            "role": "user",
+            "content": f"That answer can't be used: {problem}\nAnswer once more, with the whole "
+            "JSON object and nothing else.",
+        }
+        return replace(self, messages=(*self.messages, said, again))
+
+    def body(self, dialect: Dialect) -> dict[str, Any]:
+        """Return the body of a chat completion."""
+        body: dict[str, Any] = {"model": self.model, "messages": [*self.messages]}
+        body[dialect.limit_field] = self.max_output_tokens
+        if dialect.takes_temperature and self.temperature is not None:
+            body["temperature"] = self.temperature
+        if dialect.response_format == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        elif dialect.response_format == "json_schema":
+            named = {"name": self.form.name, "strict": True, "schema": self.form.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        return body

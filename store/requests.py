@@ -124,6 +124,10 @@ class RequestStore:
         line = os.pread(self._handle(found.file), found.length, found.start)
         return _kept(json.loads(line))
 
+    def is_open(self, key: str) -> bool:
+        """Whether a request was sent and has neither answer nor fault."""
+        return key in self._open
+
     def totals(self, step: str, model: str) -> Totals:
         """Return what the answers so far came to."""
         with self._lock:

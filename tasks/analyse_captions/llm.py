@@ -29,13 +29,20 @@ from earshot.tasks.analyse_captions.protocol import (
     VideoCaptions,
 )
 from earshot.tasks.llm.ask import Ask
+from earshot.tasks.llm.batch import MAX_ROUNDS, Batches, Standing, has_open_batches
 from earshot.tasks.llm.dialogue import Answered, Failed, Missing, walk
 from earshot.tasks.llm.money import BudgetReachedError
 from earshot.tasks.llm.reply import shorten
 from earshot.tasks.llm.session import Session, open_session
 
 Found = tuple[ReadEvent, ...]
-Settled = Answered[Found] | Failed | ItemError | BudgetReachedError
+
+
+class InBatchError(Exception):
+    """The request is in a batch that is not over."""
+
+
+Settled = Answered[Found] | Failed | ItemError | BudgetReachedError | InBatchError
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,9 @@ class Chat:
     caption: Caption
     ask: Ask
     read: Callable[[str], Found]
+
+
+_Left = tuple[VideoCaptions, list[Chat]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class LlmAnalyser:
             WorkspaceError: when the disk fails.
         """
         store = request_store(self.folder)
-        left: list[tuple[VideoCaptions, list[Chat]]] = []
+        left: list[_Left] = []
         for video in videos:
             chats = self.chats(video, categories)
             said = [walk(chat.ask, chat.read, store, video.attempt) for chat in chats]
@@ -101,7 +111,11 @@ class LlmAnalyser:
             else:
                 left.append((video, chats))
         if left:
-            yield from self._live(left)
+            with open_session(self.llm, self.folder) as session:
+                if self.llm.mode == "batch" or has_open_batches(self.folder):
+                    settled, left = self._batched(session, left)
+                    yield from settled
+                yield from self._live(session, left)
 
     def chats(self, video: VideoCaptions, categories: Sequence[str]) -> list[Chat]:
         """Return what is asked about a video: nothing of captions that speak of no given event."""
@@ -120,14 +134,67 @@ class LlmAnalyser:
             chats.append(Chat(caption, ask, read))
         return chats
 
-    def _live(self, left: Sequence[tuple[VideoCaptions, list[Chat]]]) -> Iterator[Analysed]:
-        with open_session(self.llm, self.folder) as session:
-            videos: dict[Future[list[Settled]], tuple[VideoCaptions, list[Chat]]] = {
-                session.submit(_all(session, chats, video.attempt)): (video, chats)
-                for video, chats in left
-            }
-            for future in as_completed(videos):
-                yield _conclude(*videos[future], future.result())
+    def _live(self, session: Session, left: Sequence[_Left]) -> Iterator[Analysed]:
+        videos: dict[Future[list[Settled]], _Left] = {
+            session.submit(_all(session, each[1], each[0].attempt)): each for each in left
+        }
+        for future in as_completed(videos):
+            yield _conclude(*videos[future], future.result())
+
+    def _batched(
+        self, session: Session, left: Sequence[_Left]
+    ) -> tuple[list[Analysed], list[_Left]]:
+        """Return the videos that batches settle or hold up, and those that are to be asked live.
+
+        In live mode batches that an earlier build sent are waited for all the same: their answers
+        are paid.
+        """
+        batches = Batches(session, self.folder)
+        missing = _missing(session, left)
+        session.submit(batches.collect(missing)).result()
+        missing = _missing(session, left)
+        rounds = MAX_ROUNDS * max((video.attempt for video, _ in left), default=1)
+        in_batches = self.llm.mode == "batch"
+        standing = session.submit(batches.send(missing, rounds, may_create=in_batches)).result()
+        settled, live = [], []
+        for video, chats in left:
+            said: list[Settled | None] = [
+                _stands(walk(chat.ask, chat.read, session.store, video.attempt), standing)
+                for chat in chats
+            ]
+            known = [each for each in said if each is not None]
+            if in_batches or len(known) == len(said):
+                settled.append(_conclude(video, chats, known))
+            elif any(isinstance(each, InBatchError) for each in known):
+                settled.append(_conclude(video, chats, [
+                    each or InBatchError("asked when its batch is over") for each in said
+                ]))  # fmt: skip
+            else:
+                live.append((video, chats))
+        return settled, live
+
+
+def _missing(session: Session, left: Sequence[_Left]) -> dict[str, Ask]:
+    found = {}
+    for video, chats in left:
+        for chat in chats:
+            said = walk(chat.ask, chat.read, session.store, video.attempt)
+            if isinstance(said, Missing):
+                found[said.key] = said.ask
+    return found
+
+
+def _stands(said: Answered[Found] | Failed | Missing, standing: Standing) -> Settled | None:
+    """Return what became of a request, with batches; None: it is in none of them."""
+    if not isinstance(said, Missing):
+        return said
+    if said.key in standing.waiting:
+        return InBatchError(f"it is in batch {standing.waiting[said.key]}; build again later")
+    if said.key in standing.unpaid:
+        return BudgetReachedError(standing.unpaid[said.key])
+    if said.key in standing.given_up:
+        return ItemError("no_reply", standing.given_up[said.key])
+    return None
 
 
 async def _all(session: Session, chats: Sequence[Chat], attempt: int) -> list[Settled]:
@@ -164,6 +231,8 @@ def _not_analysed(chats: Sequence[Chat], settled: Sequence[Settled]) -> NotAnaly
     for chat, each in zip(chats, settled, strict=True):
         if isinstance(each, BudgetReachedError):
             return NotAnalysed("waiting", "budget", str(each))
+        if isinstance(each, InBatchError):
+            return NotAnalysed("waiting", "for_batch", str(each))
         if isinstance(each, ItemError):
             faults[chat.caption.caption_id] = (each.code, str(each))
         elif isinstance(each, Failed):

@@ -1,7 +1,7 @@
 """Keeps requests and tokens a minute inside an endpoint's limits, without bursts.
 
 Takes the configured limits, or learns them from the endpoint's headers; a leaky bucket (aiolimiter)
-of a second or three lets no minute hold more than the limit. What an endpoint says with 429 holds
+of a few seconds' worth lets no minute hold more than the limit. What an endpoint says with 429 holds
 back everyone.
 """
 
@@ -17,6 +17,8 @@ from time import monotonic, time
 from aiolimiter import AsyncLimiter
 
 _REQUESTS, _TOKENS = "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"
+# Endpoints cut their minutes into pieces: what is saved up may leave at once, so it is little.
+_REQUESTS_BURST_S, _TOKENS_BURST_S = 0.2, 3.0
 
 
 class Limits:
@@ -28,8 +30,8 @@ class Limits:
     """
 
     def __init__(self, requests_per_minute: int | None, tokens_per_minute: int | None) -> None:
-        self._requests = _bucket(requests_per_minute, 1)
-        self._tokens = _bucket(tokens_per_minute, 3)
+        self._requests = _bucket(requests_per_minute, _REQUESTS_BURST_S)
+        self._tokens = _bucket(tokens_per_minute, _TOKENS_BURST_S)
         self._owed = 0.0
         self._held_until = 0.0
         self._spread_s = 0.0
@@ -63,10 +65,10 @@ class Limits:
         """Take over the limits that an endpoint tells, where none are configured."""
         with suppress(KeyError, ValueError):
             if self._requests is None:
-                self._requests = _bucket(int(headers[_REQUESTS]), 1)
+                self._requests = _bucket(int(headers[_REQUESTS]), _REQUESTS_BURST_S)
         with suppress(KeyError, ValueError):
             if self._tokens is None:
-                self._tokens = _bucket(int(headers[_TOKENS]), 3)
+                self._tokens = _bucket(int(headers[_TOKENS]), _TOKENS_BURST_S)
 
 
 def _bucket(per_minute: int | None, burst_s: float) -> AsyncLimiter | None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -78,6 +78,8 @@ class Session:
     Attributes:
         store: the request cache.
         calls: requests that were sent, each try counted.
+        client: the SDK's client, without retries of its own.
+        batching: who makes batches holds it: two at once would reserve the same money.
     """
 
     def __init__(self, llm: LlmConfig, folder: Path) -> None:
@@ -111,6 +113,7 @@ class Session:
         self._slots = asyncio.Semaphore(self.llm.in_flight)
         self._finding = asyncio.Lock()
         self._settled = asyncio.Condition()
+        self.batching = asyncio.Lock()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in the session's loop."""
@@ -169,8 +172,7 @@ class Session:
         while True:
             raw = await self._send(ask, key, dialect)
             if raw.status == 200:
-                self._dialect = dialect
-                remember_dialect(self._folder, self.llm, dialect)
+                self.learn_dialect(dialect)
                 return self._keep(ask, key, raw)
             weaker = dialect.weaker(raw.body, is_fixed=is_fixed)
             if weaker is None or "content_filter" in raw.body:
@@ -205,6 +207,53 @@ class Session:
             self._expected[ask.step] = Estimator.of(self.store, ask.step, self.llm)
         estimator = self._expected[ask.step]
         return estimator.input(ask.text_bytes, ask.pictures) + estimator.output
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the endpoint wants to be asked, as far as it is known."""
+        return self._dialect or first_dialect(self.llm)
+
+    def learn_dialect(self, dialect: Dialect) -> None:
+        """Ask in this dialect from now on, in later runs too."""
+        if dialect != self._dialect:
+            self._dialect = dialect
+            remember_dialect(self._folder, self.llm, dialect)
+
+    async def request(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        """Make a call that is no completion (files, batches), with the same patience.
+
+        Raises:
+            EndpointError: if the endpoint refuses it, or does not answer.
+        """
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_PassingError),
+            stop=lambda state: state.attempt_number >= self.llm.attempts,
+            wait=self._wait_s,
+            reraise=True,
+        )
+        try:
+            return await retrying(self._request_once, call, what)
+        except _PassingError as error:
+            message = f"{self.llm.endpoint}, {what}: {error}; build again to go on"
+            raise EndpointError(message) from None
+
+    async def _request_once(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        if self._stopped is not None:
+            raise self._stopped
+        failure: openai.OpenAIError
+        try:
+            return await call()
+        except (openai.APIStatusError, openai.APIConnectionError) as error:
+            failure = error
+        if isinstance(failure, openai.APIConnectionError):
+            raise _PassingError(self._scrubbed(_cause(failure)))
+        said = self._said(failure)
+        if failure.status_code in _PASSING or failure.status_code >= 500:
+            raise _PassingError(f"{failure.status_code}: {said}", self._held(failure))
+        hint = "; an endpoint without a Batch API wants llm.mode live" * (
+            failure.status_code == 404
+        )
+        raise self._stop(f"{self.llm.endpoint}, {what}: {failure.status_code}: {said}{hint}")
 
     # Sending
 
@@ -289,11 +338,7 @@ class Session:
     def _refusal(self, key: str, error: openai.APIStatusError) -> _Raw:
         """Return the refusal of this request, or raise what it means for others."""
         status, raw = error.status_code, self._scrubbed(error.response.text)
-        try:
-            body = json.loads(raw)
-        except ValueError:
-            body = None
-        said = error_text(body, raw)
+        said = self._said(error)
         if status in _REFUSED:
             self._ever_answered = True
             return _Raw(status, raw)
@@ -312,12 +357,23 @@ class Session:
             raise self._stop(f"{self.llm.endpoint}: no credit left ({said}); add some")
         if status not in _PASSING and status < 500:
             return _Raw(status, raw)
+        self._ever_answered |= status == 429
+        raise _PassingError(f"{status}: {said}", self._held(error))
+
+    def _held(self, error: openai.APIStatusError) -> float | None:
+        """Hold everyone back for as long as the endpoint says; None where it does not say."""
         told_s = retry_after_s(error.response.headers)
         if told_s is not None:
             told_s = min(told_s, self.llm.longest_wait_s)
             self._limits.hold(told_s)
-        self._ever_answered |= status == 429
-        raise _PassingError(f"{status}: {said}", told_s)
+        return told_s
+
+    def _said(self, error: openai.APIStatusError) -> str:
+        raw = self._scrubbed(error.response.text)
+        try:
+            return error_text(json.loads(raw), raw)
+        except ValueError:
+            return shorten(raw)
 
     def _stop(self, message: str) -> EndpointError:
         self._stopped = EndpointError(message)

@@ -80,6 +80,14 @@ class SystemPrompts(Frozen):
         return f"{task}/{box_space}"
 
 
+class ReleaseCost(Frozen):
+    """What the answers of language models that the rows rest on took, over all builds."""
+
+    tokens: int = Field(ge=0)
+    usd: float | None = Field(ge=0, description="null where a price is not known")
+    usd_per_question: float | None = Field(ge=0, description="null without question or price")
+
+
 class PreviousRelease(Frozen):
     """The version that a release follows."""
 
@@ -107,6 +115,7 @@ class ReleaseManifest(Frozen):
     reward_weights: RewardWeights
     system_prompts: SystemPrompts
     ledger: tuple[LedgerCount, ...]
+    cost: ReleaseCost | None = Field(None, description="null: no language model was asked")
     warnings: tuple[str, ...]
     previous: PreviousRelease | None
 

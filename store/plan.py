@@ -96,6 +96,7 @@ class StagePlan:
             is done for them.
         why: {video: reason} of those that are stale.
         cost: estimate for stale, missing and again.
+        cost_behind: at most what `behind` will cost on top.
     """
 
     stage: str
@@ -109,6 +110,7 @@ class StagePlan:
     blocked: dict[str, int] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     cost: Estimate = field(default_factory=Estimate)
+    cost_behind: Estimate = field(default_factory=Estimate)
     task_runs: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -126,6 +128,7 @@ class StagePlan:
             "why": self.why,
             "task_runs": self.task_runs,
             "cost": vars(self.cost),
+            "cost_behind": vars(self.cost_behind),
         }
 
 
@@ -201,6 +204,7 @@ def _plan_stage(
     why = {video_id: _why(known[video_id], key) for video_id, key in keys.items()}
     counts = Counter(kinds.values())
     work = tuple(v for v in reached if kinds[v] not in ("fresh", "quarantined"))
+    unseen = sorted(behind - set(work))
     return StagePlan(
         stage.name,
         fresh=counts["fresh"],
@@ -208,10 +212,11 @@ def _plan_stage(
         missing=counts["missing"] - len(why),
         again=counts["again"],
         quarantined=counts["quarantined"],
-        behind=len(behind - set(work)),
+        behind=len(unseen),
         todo=work,
         why=why,
         cost=_cost(snapshot, stage, work) if cost and work else Estimate(),
+        cost_behind=_cost_unseen(snapshot, stage, unseen) if cost and unseen else Estimate(),
         task_runs=len(batches(snapshot.build.config.run, stage, list(work))),
     )
 
@@ -256,3 +261,9 @@ def _cost(snapshot: Snapshot, stage: Stage[Any], videos: tuple[str, ...]) -> Est
         given = snapshot.inputs(stage, videos[at : at + _AT_ONCE])
         cost += stage.estimate(list(given.values()))
     return cost
+
+
+def _cost_unseen(snapshot: Snapshot, stage: Stage[Any], videos: Sequence[str]) -> Estimate:
+    if type(stage).estimate_unseen is Stage.estimate_unseen:
+        return Estimate()
+    return stage.estimate_unseen([snapshot.entries[video_id] for video_id in videos])

@@ -62,6 +62,38 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class RequestCounts:
+    """What a process sent: requests, those of them that an earlier process had in flight, answers.
+
+    `faults` counts requests that came back without an answer, by reason.
+    """
+
+    sent: int
+    repeated: int
+    answered: int
+    faults: dict[str, int]
+
+    def __sub__(self, before: RequestCounts) -> RequestCounts:
+        """What came on top since then."""
+        faults = {why: n - before.faults.get(why, 0) for why, n in self.faults.items()}
+        return RequestCounts(
+            self.sent - before.sent,
+            self.repeated - before.repeated,
+            self.answered - before.answered,
+            {why: n for why, n in faults.items() if n},
+        )
+
+    @property
+    def line(self) -> str:
+        """The counts for people."""
+        said = [f"{self.sent} sent", f"{self.answered} answered"]
+        if self.repeated:
+            said.append(f"{self.repeated} repeated that were in flight when a run was stopped")
+        said += [f"{number} came back with {why}" for why, number in sorted(self.faults.items())]
+        return ", ".join(said)
+
+
+@dataclass(frozen=True)
 class _Place:
     file: Path
     start: int
@@ -73,14 +105,13 @@ class RequestStore:
 
     Attributes:
         settled_usd: what the answers cost, and the worst that lost requests may have cost.
-        repeated: requests that were sent again although an earlier process had them in flight.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.settled_usd = 0.0
-        self.repeated = 0
-        self.faults: Counter[str] = Counter()
+        self._own_counts: Counter[str] = Counter()
+        self._own_faults: Counter[str] = Counter()
         self._places: dict[str, _Place] = {}
         self._open: dict[str, float] = {}
         self._totals: dict[tuple[str, str], Totals] = {}
@@ -182,6 +213,13 @@ class RequestStore:
         """
         self._append({"kind": "fault", "key": key, "why": why, "cost_usd": cost_usd})
 
+    def counts(self) -> RequestCounts:
+        """Return what this process sent."""
+        own = self._own_counts
+        return RequestCounts(
+            own["sent"], own["repeated"], own["answer"], dict(sorted(self._own_faults.items()))
+        )
+
     def close(self) -> None:
         """Close the files; the store opens them again when it is used."""
         with self._lock:
@@ -208,7 +246,15 @@ class RequestStore:
                     f"can't write {file}: {written} of {len(line)} bytes; free some space, then "
                     "run the same command again"
                 )
+            self._count(said)
             self._take(file, start, line, said)
+
+    def _count(self, said: dict[str, Any]) -> None:
+        self._own_counts[said["kind"]] += 1
+        if said["kind"] == "sent" and said["key"] in self._open:
+            self._own_counts["repeated"] += 1
+        if said["kind"] == "fault":
+            self._own_faults[said["why"]] += 1
 
     def _new_file(self) -> Path:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{place()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -248,14 +294,12 @@ class RequestStore:
         key = said["key"]
         if said["kind"] == "sent":
             if key in self._open:  # whoever sent it before died, and may have to pay for it
-                self.repeated += 1
                 self.settled_usd += self._open[key]
             self._open[key] = said["worst_usd"]
             return
         self._open.pop(key, None)
         self.settled_usd += said["cost_usd"] or 0.0
         if said["kind"] == "fault":
-            self.faults[said["why"]] += 1
             return
         self._places[key] = _Place(file, start, len(line))
         if (usage := said["usage"]) is not None and said["status"] == 200:

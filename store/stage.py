@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from earshot.schemas.base import Record
 from earshot.schemas.config import FetchConfig, LlmConfig, Section
 from earshot.schemas.ledger import ItemKind, Status
+from earshot.schemas.manifest import ManifestEntry
 
 R = TypeVar("R", bound=Record)
 C = TypeVar("C", bound=Section)
@@ -276,4 +277,8 @@ class Stage(ABC, Generic[C]):
 
     def estimate(self, batch: Sequence[StageInput]) -> Estimate:
         """What the batch will cost; called by `plan`, so it opens no media and calls nobody."""
+        return Estimate()
+
+    def estimate_unseen(self, entries: Sequence[ManifestEntry]) -> Estimate:
+        """At most what videos will cost whose input is not made yet, by the manifest alone."""
         return Estimate()

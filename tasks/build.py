@@ -14,9 +14,10 @@ import pyarrow as pa
 from earshot.schemas.base import Record
 from earshot.schemas.ledger import STATUSES
 from earshot.schemas.question import Question
-from earshot.schemas.release import Absent, LedgerCount
+from earshot.schemas.release import Absent, LedgerCount, ReleaseCost
 from earshot.schemas.request import BuildRequest
 from earshot.store.ledger import StageCount
+from earshot.store.requests import RequestCounts
 from earshot.store.runner import fatal
 from earshot.tasks.pipeline import ANNOTATE, PUBLISH, Run, Session, open_run, run_plain
 from earshot.tasks.publish_release.publish import Publication, publish
@@ -30,6 +31,8 @@ class Report:
     Attributes:
         was_fresh: nothing had to be computed or published.
         notes: what the selection left undone.
+        cost: what language models took for the rows that there are now, over all builds.
+        requests: what this run sent them.
         publication: the release, if one was asked for.
     """
 
@@ -40,10 +43,16 @@ class Report:
     publication: Publication | None
     was_fresh: bool
     notes: tuple[str, ...] = ()
+    cost: ReleaseCost | None = None
+    requests: RequestCounts | None = None
 
     def lines(self) -> list[str]:
         """Return what a person wants to read after the table."""
         lines = [f"note      {note}" for note in self.notes]
+        if self.requests:
+            lines.append(f"requests  {self.requests.line}")
+        if self.cost:
+            lines.append(f"cost      {_cost_line(self.cost)}")
         if self.publication:
             lines.append(f"release   {self.publication.folder}")
             lines += [f"note      {warning}" for warning in self.publication.warnings]
@@ -58,6 +67,8 @@ class Report:
             "was_fresh": self.was_fresh,
             "release": self.publication.folder if self.publication else None,
             "notes": list(self.notes),
+            "cost": self.cost.model_dump() if self.cost else None,
+            "requests": vars(self.requests) if self.requests else None,
             "warnings": list(self.publication.warnings) if self.publication else [],
             "stages": [count.to_json() for count in self.counts],
         }
@@ -92,6 +103,9 @@ def conclude(run: Run) -> Report:
             run.session.snapshot.refresh()
             publication = publish_session(run.session, counts)
             counts = [*counts, _release_count(run.session)]
+    cost, requests = _cost(run.session), run.requests()
+    if requests:
+        run.log.write("requests", **vars(requests))
     run.log.write("run_finished", build_id=run.session.build.build_id)
     return Report(
         build_id=run.session.build.build_id,
@@ -101,6 +115,8 @@ def conclude(run: Run) -> Report:
         publication=publication,
         was_fresh=not run.batches_executed and (publication is None or not publication.is_new),
         notes=tuple(run.notes()),
+        cost=cost,
+        requests=requests,
     )
 
 
@@ -131,7 +147,38 @@ def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:
         ledger_counts=tuple(_ledger_count(count) for count in counts),
         build=session.build,
         upstream_digests={"input": session.build.input_digest},
+        cost=_cost(session),
     )
+
+
+def _cost(session: Session) -> ReleaseCost | None:
+    """Return what the current rows took of language models; None where no stage asks one."""
+    snapshot = session.snapshot
+    stages = [name for name, stage in snapshot.stages.items() if stage.is_remote]
+    if not stages:
+        return None
+    tokens, usd = 0, 0.0
+    is_known = True
+    for name in stages:
+        for row in snapshot.ledger(name, snapshot.reach(name)).to_pylist():
+            if row["tokens"] is not None:
+                tokens += row["tokens"]
+                usd += row["cost_usd"] or 0.0
+                is_known &= row["cost_usd"] is not None
+    questions = snapshot.table(Question).num_rows
+    return ReleaseCost(
+        tokens=tokens,
+        usd=usd if is_known else None,
+        usd_per_question=usd / questions if is_known and questions else None,
+    )
+
+
+def _cost_line(cost: ReleaseCost) -> str:
+    if cost.usd is None:
+        return f"{cost.tokens} tokens; the model has no price in llm.prices"
+    each = cost.usd_per_question
+    per_question = "" if each is None else f", {each:.4f} USD per published question"
+    return f"{cost.usd:.4f} USD for {cost.tokens} tokens over all builds{per_question}"
 
 
 def _absent(session: Session, tables: Mapping[str, pa.Table]) -> tuple[Absent, ...]:

@@ -29,6 +29,7 @@ from earshot.store.ledger import StageCount, count_stages, reconcile
 from earshot.store.manifests import Manifest
 from earshot.store.parts import sweep
 from earshot.store.plan import Selection, StagePlan, batches, notes, plan, shard_of, todo
+from earshot.store.requests import RequestCounts, request_store
 from earshot.store.runlog import RunLog
 from earshot.store.runner import Receipt, run_batch
 from earshot.store.snapshot import Snapshot
@@ -175,10 +176,21 @@ class Run:
         run = session.build.config.run
         _check_isolated(run.isolate)
         self._isolated = Isolator(run.isolate, run.limit_s)
+        self._requests_before = self._requests()
         self._begun: set[tuple[str, str]] = set()
         self._first: dict[str, list[bool]] = {}
         self._hopeless: str | None = None
         self._lock = threading.Lock()
+
+    def requests(self) -> RequestCounts | None:
+        """Return what this run sent to language models; None where no stage asks one."""
+        now, before = self._requests(), self._requests_before
+        return now - before if now and before else None
+
+    def _requests(self) -> RequestCounts | None:
+        if not any(stage.is_remote for stage in self.session.snapshot.stages.values()):
+            return None
+        return request_store(self.session.workspace.requests).counts()
 
     @property
     def publishes(self) -> bool:

@@ -20,6 +20,7 @@ from earshot.schemas.config import LlmConfig
 from earshot.schemas.event import Event
 from earshot.schemas.mention import Mention
 from earshot.store.requests import request_store
+from earshot.store.stage import Estimate
 from earshot.tasks.analyse_captions import asked
 from earshot.tasks.analyse_captions.answer import ReadEvent, ReadObject, read_answer
 from earshot.tasks.analyse_captions.protocol import (
@@ -31,6 +32,7 @@ from earshot.tasks.analyse_captions.protocol import (
 from earshot.tasks.llm.ask import Ask
 from earshot.tasks.llm.batch import MAX_ROUNDS, Batches, Standing, has_open_batches
 from earshot.tasks.llm.dialogue import Answered, Failed, Missing, walk
+from earshot.tasks.llm.estimate import Estimator
 from earshot.tasks.llm.money import BudgetReachedError
 from earshot.tasks.llm.reply import shorten
 from earshot.tasks.llm.session import Session, open_session
@@ -195,6 +197,35 @@ def _stands(said: Answered[Found] | Failed | Missing, standing: Standing) -> Set
     if said.key in standing.given_up:
         return ItemError("no_reply", standing.given_up[said.key])
     return None
+
+
+def estimate_videos(
+    videos: Sequence[VideoCaptions], categories: Sequence[str], llm: LlmConfig, folder: Path
+) -> Estimate:
+    """Return what the requests will cost that the cache does not answer."""
+    store = request_store(folder)
+    analyser = LlmAnalyser(llm, folder)
+    asks: dict[str, Ask] = {}
+    for video in videos:
+        for chat in analyser.chats(video, categories):
+            said = walk(chat.ask, chat.read, store, video.attempt)
+            if isinstance(said, Missing) and not store.is_open(said.key):
+                asks[said.key] = said.ask
+    sent = sum(ask.text_bytes for ask in asks.values())
+    return Estimator.of(store, asked.STEP, llm).estimate(llm, len(asks), sent)
+
+
+def estimate_texts(
+    texts: Sequence[str], categories: Sequence[str], llm: LlmConfig, folder: Path
+) -> Estimate:
+    """Return at most what captions with these texts will cost, whatever the cache holds."""
+    caption = Caption(
+        caption_id="video/c0", video_id="video", start_s=10.5, end_s=19.5, text=".",
+        caption_source="given",
+    )  # fmt: skip
+    around = asked.ask_about(caption, (), categories, llm).text_bytes
+    sent = sum(around + len(text.encode()) for text in texts)
+    return Estimator.of(request_store(folder), asked.STEP, llm).estimate(llm, len(texts), sent)
 
 
 async def _all(session: Session, chats: Sequence[Chat], attempt: int) -> list[Settled]:

@@ -11,10 +11,12 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.config import AnalyseConfig
 from earshot.schemas.event import Event, GivenEvent
 from earshot.schemas.ledger import ItemKind
+from earshot.schemas.manifest import ManifestEntry
 from earshot.schemas.mention import Mention
 from earshot.store.stage import (
     Digests,
     Done,
+    Estimate,
     Item,
     Outcome,
     Quarantined,
@@ -77,6 +79,29 @@ class AnalyseCaptions(Stage[AnalyseConfig]):
         videos = {given.video_id: _captions(given) for given in batch}
         for analysed in self._analyser.analyse_all(list(videos.values()), self.config.categories):
             yield _outcome(videos[analysed.video_id], analysed)
+
+    def estimate(self, batch: Sequence[StageInput]) -> Estimate:
+        """Calls, tokens and money for what the request cache does not answer."""
+        if not self.is_remote or self.context.requests is None:
+            return Estimate()
+        from earshot.tasks.analyse_captions.llm import estimate_videos
+
+        videos = [_captions(given) for given in batch]
+        return estimate_videos(
+            videos, self.config.categories, self.context.llm, self.context.requests
+        )
+
+    def estimate_unseen(self, entries: Sequence[ManifestEntry]) -> Estimate:
+        """At most one call for each caption and each event's own words."""
+        if not self.is_remote or self.context.requests is None:
+            return Estimate()
+        from earshot.tasks.analyse_captions.llm import estimate_texts
+
+        texts = [caption.text for entry in entries for caption in entry.captions]
+        texts += [e.description or e.label or "" for entry in entries for e in entry.events]
+        return estimate_texts(
+            texts, self.config.categories, self.context.llm, self.context.requests
+        )
 
     @cached_property
     def _analyser(self) -> Analyser:

@@ -1,8 +1,8 @@
 """Keeps requests and tokens a minute inside an endpoint's limits, without bursts.
 
-Takes the configured limits, or learns them from the endpoint's headers; a leaky bucket (aiolimiter)
-of a few seconds' worth lets no minute hold more than the limit. What an endpoint says with 429 holds
-back everyone.
+Takes the configured limits, or learns them from the endpoint's headers; leaky buckets (aiolimiter)
+of a moment's worth let no minute hold more than the limit. What an endpoint says with 429 holds
+everyone back.
 """
 
 from __future__ import annotations

@@ -250,10 +250,11 @@ class Session:
         said = self._said(failure)
         if failure.status_code in _PASSING or failure.status_code >= 500:
             raise _PassingError(f"{failure.status_code}: {said}", self._held(failure))
-        hint = "; an endpoint without a Batch API wants llm.mode live" * (
-            failure.status_code == 404
+        raise self._stop(
+            f"{self.llm.endpoint}, {what}: {failure.status_code}: {said}; check "
+            f"the key in {self.llm.key_env or 'llm.key_env'}; where there is no Batch API, set "
+            "llm.mode to live"
         )
-        raise self._stop(f"{self.llm.endpoint}, {what}: {failure.status_code}: {said}{hint}")
 
     # Sending
 

@@ -213,6 +213,7 @@ def _manifest(
         reward_weights=draft.weights,
         system_prompts=_system_prompts(draft.contents),
         ledger=source.ledger_counts,
+        cost=source.cost,
         warnings=warnings,
         previous=None
         if previous is None

@@ -21,7 +21,7 @@ from earshot.schemas.inspection import Inspection
 from earshot.schemas.mention import Mention
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
-from earshot.schemas.release import Absent, LedgerCount, Media, SplitAssignment
+from earshot.schemas.release import Absent, LedgerCount, Media, ReleaseCost, SplitAssignment
 from earshot.schemas.tube import RevisedTube, Tube
 from earshot.schemas.video import Video
 
@@ -55,6 +55,7 @@ class ReleaseSource:
         ledger_counts: one row a stage and item kind.
         build: what computed the rows.
         upstream_digests: what the rows were made from, such as the input manifest or weights.
+        cost: what language models took; None where none was asked.
     """
 
     tables: Mapping[str, pa.Table]
@@ -62,6 +63,7 @@ class ReleaseSource:
     ledger_counts: tuple[LedgerCount, ...]
     build: Build
     upstream_digests: Mapping[str, str]
+    cost: ReleaseCost | None = None
 
 
 def check_tables(tables: Mapping[str, pa.Table]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,21 @@ Items = Annotated[
         help="These videos alone: ids, with commas or repeated. A release still holds all.",
     ),
 ]
+
+
+class LlmMode(StrEnum):
+    """How language models are asked."""
+
+    LIVE = "live"
+    BATCH = "batch"
+
+
+Llm = Annotated[
+    LlmMode | None,
+    typer.Option(
+        "--llm-mode", help="live, or batch: the Batch API at half the price; default: llm.mode."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -67,13 +83,14 @@ def plan(
     reopen: Reopen = None,
     input_kind: Kind = None,
     media_root: MediaRoot = None,
+    llm_mode: Llm = None,
     json: Json = False,
 ) -> None:
     """Say what a build would do and cost; does nothing."""
     from earshot.store.plan import notes
     from earshot.tasks.pipeline import open_run
 
-    request = request_of(input, workspace, config, start, to, only, force, items)
+    request = request_of(input, workspace, config, start, to, only, force, items, llm_mode)
     told = {"input_kind": input_kind, "media_root": media_root, "reopen": _split(reopen)}
     run = open_run(request.model_copy(update=told), keep=False)
     plans = run.plan()
@@ -103,10 +120,11 @@ def build(
     no_release: Annotated[bool, typer.Option("--no-release", help="Publish nothing.")] = False,
     input_kind: Kind = None,
     media_root: MediaRoot = None,
+    llm_mode: Llm = None,
     json: Json = False,
 ) -> None:
     """Run every stage that is not fresh, and publish a release."""
-    request = request_of(input, workspace, config, start, to, only, force, items)
+    request = request_of(input, workspace, config, start, to, only, force, items, llm_mode)
     told = {
         "publish": not no_release,
         "input_kind": input_kind,
@@ -131,6 +149,7 @@ def request_of(
     only: str | None = None,
     force: list[str] | None = None,
     items: list[str] | None = None,
+    llm_mode: LlmMode | None = None,
 ) -> BuildRequest:
     """Return what the options ask for, with the workspace's own config.toml as default."""
     from earshot.schemas.request import BuildRequest
@@ -140,10 +159,14 @@ def request_of(
     own = workspace / "config.toml"
     if config is None and own.exists():
         config = own
+    loaded = load_config(config)
+    if llm_mode is not None:
+        llm = loaded.llm.model_copy(update={"mode": llm_mode.value})
+        loaded = loaded.model_copy(update={"llm": llm})
     return BuildRequest(
         workspace=str(workspace),
         input=input,
-        config=load_config(config),
+        config=loaded,
         start=start,
         end=to,
         only=only,

@@ -12,6 +12,7 @@ from earshot.cli import show
 from earshot.errors import InputError
 
 if TYPE_CHECKING:
+    from earshot.schemas.config import LlmConfig
     from earshot.tasks.evaluate_captions.evaluate import Evaluation
 
 evaluate_app = typer.Typer(
@@ -23,6 +24,7 @@ class Backend(StrEnum):
     """The caption analysers that can be scored."""
 
     RULES = "rules"
+    OPENAI = "openai"
 
 
 @evaluate_app.callback()
@@ -35,7 +37,19 @@ def captions(
     data: Annotated[
         Path | None, typer.Option("--data", help="JSON Lines of labelled sentences.")
     ] = None,
-    backend: Annotated[Backend, typer.Option("--backend", help="What to score.")] = Backend.RULES,
+    backend: Annotated[
+        Backend, typer.Option("--backend", "--analyser", help="What to score.")
+    ] = Backend.RULES,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="openai: TOML file with [llm]; default: the workspace's."
+        ),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", help="openai: keeps the answers; made if missing."),
+    ] = None,
     sample_videos: Annotated[
         int, typer.Option("--sample-videos", min=0, help="Videos of the sample world; 0: none.")
     ] = 60,
@@ -53,11 +67,25 @@ def captions(
         raise InputError(
             "no sentence to score: expected a --data file with lines, or --sample-videos above 0"
         )
-    results = evaluate(sentences, analyser_named(backend.value))
+    llm, requests = _model(config, workspace) if backend is Backend.OPENAI else (None, None)
+    results = evaluate(sentences, analyser_named(backend.value, llm, requests))
     if as_json:
         show.print_json([_plain(each) for each in results])
     else:
         _print(results)
+
+
+def _model(config: Path | None, workspace: Path | None) -> tuple[LlmConfig, Path]:
+    """Return which model is asked, and where its answers are kept."""
+    from earshot.store.config_file import load_config
+    from earshot.store.workspace import Workspace
+
+    if workspace is None:
+        raise InputError("--backend openai: expected --workspace, which keeps what was answered")
+    place = Workspace.open(workspace, create=True)
+    if config is None and place.config_file.exists():
+        config = place.config_file
+    return load_config(config).llm, place.requests
 
 
 def _plain(result: Evaluation) -> dict[str, Any]:

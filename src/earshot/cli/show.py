@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from earshot.store.ledger import StageCount
     from earshot.store.plan import StagePlan
     from earshot.store.runlog import Listener
+    from earshot.store.stage import Estimate
 
 # No markup: captions, paths and messages hold square brackets that rich would read as tags.
 console = Console(highlight=False, markup=False)
@@ -69,8 +70,15 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
     for one in plans:
         for why, number in one.stale.items():
             console.print(f"{one.stage}: {number} stale because of {why}")
-        if cost := _cost(one):
-            console.print(f"{one.stage}: costs {cost}")
+        if cost := _cost(one.cost):
+            console.print(f"{one.stage}: costs {cost}", soft_wrap=True)
+        if cost := _cost(one.cost_behind):
+            more = "on top " if one.cost.calls else ""
+            console.print(
+                f"{one.stage}: costs {more}at most, for what comes behind, {cost}", soft_wrap=True
+            )
+        if basis := one.cost.basis or one.cost_behind.basis:
+            console.print(f"{one.stage}: {basis}", soft_wrap=True)
 
 
 def _table(*left: str, right: Sequence[str]) -> Table:
@@ -82,12 +90,12 @@ def _table(*left: str, right: Sequence[str]) -> Table:
     return table
 
 
-def _cost(one: StagePlan) -> str:
-    cost = one.cost
-    parts = [
+def _cost(cost: Estimate) -> str:
+    usd = f"{cost.usd:.4g} USD ({cost.usd_low:.4g} to {cost.usd_high:.4g})"
+    parts: list[tuple[float, str]] = [
         (cost.calls, f"{cost.calls} calls"),
         (cost.tokens, f"{cost.tokens} tokens"),
-        (cost.usd, f"{cost.usd:.2f} USD"),
+        (cost.usd, usd),
         (cost.frames, f"{cost.frames} frames"),
         (cost.gpu_s, f"{cost.gpu_s / 60:.1f} GPU min"),
         (cost.annotator_s, f"{cost.annotator_s / 3600:.1f} annotator h"),

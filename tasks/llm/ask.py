@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -61,6 +61,12 @@ def _strict(node: Any, known: Mapping[str, Any]) -> Any:
     return kept
 
 
+@lru_cache(maxsize=64)
+def _text_message(role: str, content: str) -> bytes:
+    """Return the canonical JSON of a message; long instructions are the same in every request."""
+    return canonical_json({"role": role, "content": content})
+
+
 @dataclass(frozen=True)
 class Ask:
     """One request.
@@ -90,16 +96,23 @@ class Ask:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over the canonical JSON of what is asked: its key in the request cache."""
-        asked = [
+        """sha256 over the canonical JSON of all that is asked: its key in the request cache."""
+        settings = [
             self.model,
             self.revision,
-            list(self.messages),
             self.form.digest,
             self.temperature,
             self.max_output_tokens,
         ]
-        return sha256_hex(canonical_json(asked))
+        parts = [canonical_json(settings)]
+        for message in self.messages:
+            content = message["content"]
+            parts.append(
+                _text_message(str(message["role"]), content)
+                if isinstance(content, str)
+                else canonical_json(dict(message))
+            )
+        return sha256_hex(b"\n".join(parts))
 
     @cached_property
     def text_bytes(self) -> int:

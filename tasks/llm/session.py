@@ -315,8 +315,10 @@ class Session:
         # Handled outside of `except`: the SDK's errors may quote the key, and none is chained.
         failure: openai.OpenAIError
         try:
+            # The SDK looks for files in what it is given by name, through every type that it could
+            # have, which takes longer than all the rest; `extra_body` is sent as it is.
             response = await self.client.chat.completions.with_raw_response.create(
-                **ask.body(dialect)
+                model=ask.model, messages=(), extra_body=ask.body(dialect)
             )
         except (openai.APIStatusError, openai.APIConnectionError) as error:
             failure = error

@@ -6,9 +6,7 @@ the request cache holds costs no call; what it misses is sent live, or with the 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,34 +27,11 @@ from earshot.tasks.analyse_captions.protocol import (
     NotAnalysed,
     VideoCaptions,
 )
-from earshot.tasks.llm.ask import Ask
-from earshot.tasks.llm.batch import MAX_ROUNDS, Batches, Standing, has_open_batches
-from earshot.tasks.llm.dialogue import Answered, Failed, Missing, walk
+from earshot.tasks.llm.dialogue import Answered
 from earshot.tasks.llm.estimate import Estimator
-from earshot.tasks.llm.money import BudgetReachedError
-from earshot.tasks.llm.reply import shorten
-from earshot.tasks.llm.session import Session, open_session
+from earshot.tasks.llm.rounds import Chat, Group, Settled, estimate, settle
 
 Found = tuple[ReadEvent, ...]
-
-
-class InBatchError(Exception):
-    """The request is in a batch that is not over."""
-
-
-Settled = Answered[Found] | Failed | ItemError | BudgetReachedError | InBatchError
-
-
-@dataclass(frozen=True)
-class Chat:
-    """What is asked about one caption, and how its answer is read."""
-
-    caption: Caption
-    ask: Ask
-    read: Callable[[str], Found]
-
-
-_Left = tuple[VideoCaptions, list[Chat]]
 
 
 @dataclass(frozen=True)
@@ -102,24 +77,12 @@ class LlmAnalyser:
             EndpointError: if the endpoint refuses every request.
             WorkspaceError: when the disk fails.
         """
-        store = request_store(self.folder)
-        left: list[_Left] = []
-        for video in videos:
-            chats = self.chats(video, categories)
-            said = [walk(chat.ask, chat.read, store, video.attempt) for chat in chats]
-            settled = [each for each in said if not isinstance(each, Missing)]
-            if len(settled) == len(chats):
-                yield _conclude(video, chats, settled)
-            else:
-                left.append((video, chats))
-        if left:
-            with open_session(self.llm, self.folder) as session:
-                if self.llm.mode == "batch" or has_open_batches(self.folder):
-                    settled, left = self._batched(session, left)
-                    yield from settled
-                yield from self._live(session, left)
+        groups = [self.group(video, categories) for video in videos]
+        given = {video.video_id: video for video in videos}
+        for settled in settle(groups, self.llm, self.folder):
+            yield _analysed(given[settled.group.video_id], settled)
 
-    def chats(self, video: VideoCaptions, categories: Sequence[str]) -> list[Chat]:
+    def group(self, video: VideoCaptions, categories: Sequence[str]) -> Group[Found]:
         """Return what is asked about a video: nothing of captions that speak of no given event."""
         chats = []
         for caption in video.captions:
@@ -133,86 +96,17 @@ class LlmAnalyser:
                 return read_answer(text, caption, given, categories)
 
             ask = asked.ask_about(caption, given, categories, self.llm)
-            chats.append(Chat(caption, ask, read))
-        return chats
-
-    def _live(self, session: Session, left: Sequence[_Left]) -> Iterator[Analysed]:
-        videos: dict[Future[list[Settled]], _Left] = {
-            session.submit(_all(session, each[1], each[0].attempt)): each for each in left
-        }
-        for future in as_completed(videos):
-            yield _conclude(*videos[future], future.result())
-
-    def _batched(
-        self, session: Session, left: Sequence[_Left]
-    ) -> tuple[list[Analysed], list[_Left]]:
-        """Return the videos that batches settle or hold up, and those that are to be asked live.
-
-        In live mode batches that an earlier build sent are waited for all the same: their answers
-        are paid.
-        """
-        batches = Batches(session, self.folder)
-        missing = _missing(session, left)
-        session.submit(batches.collect(missing)).result()
-        missing = _missing(session, left)
-        rounds = MAX_ROUNDS * max((video.attempt for video, _ in left), default=1)
-        in_batches = self.llm.mode == "batch"
-        standing = session.submit(batches.send(missing, rounds, may_create=in_batches)).result()
-        settled, live = [], []
-        for video, chats in left:
-            said: list[Settled | None] = [
-                _stands(walk(chat.ask, chat.read, session.store, video.attempt), standing)
-                for chat in chats
-            ]
-            known = [each for each in said if each is not None]
-            if in_batches or len(known) == len(said):
-                settled.append(_conclude(video, chats, known))
-            elif any(isinstance(each, InBatchError) for each in known):
-                settled.append(_conclude(video, chats, [
-                    each or InBatchError("asked when its batch is over") for each in said
-                ]))  # fmt: skip
-            else:
-                live.append((video, chats))
-        return settled, live
-
-
-def _missing(session: Session, left: Sequence[_Left]) -> dict[str, Ask]:
-    found = {}
-    for video, chats in left:
-        for chat in chats:
-            said = walk(chat.ask, chat.read, session.store, video.attempt)
-            if isinstance(said, Missing):
-                found[said.key] = said.ask
-    return found
-
-
-def _stands(said: Answered[Found] | Failed | Missing, standing: Standing) -> Settled | None:
-    """Return what became of a request, with batches; None: it is in none of them."""
-    if not isinstance(said, Missing):
-        return said
-    if said.key in standing.waiting:
-        return InBatchError(f"it is in batch {standing.waiting[said.key]}; build again later")
-    if said.key in standing.unpaid:
-        return BudgetReachedError(standing.unpaid[said.key])
-    if said.key in standing.given_up:
-        return ItemError("no_reply", standing.given_up[said.key])
-    return None
+            chats.append(Chat(caption.caption_id, ask, read))
+        return Group(video.video_id, tuple(chats), video.attempt)
 
 
 def estimate_videos(
     videos: Sequence[VideoCaptions], categories: Sequence[str], llm: LlmConfig, folder: Path
 ) -> Estimate:
     """Return what the requests will cost that the cache does not answer."""
-    store = request_store(folder)
     analyser = LlmAnalyser(llm, folder)
-    asks: dict[str, Ask] = {}
-    for video in videos:
-        for chat in analyser.chats(video, categories):
-            said = walk(chat.ask, chat.read, store, video.attempt)
-            if isinstance(said, Missing) and not store.is_open(said.key):
-                asks[said.key] = said.ask
-    sent = sum(ask.text_bytes for ask in asks.values())
-    return Estimator.of(store, asked.STEP, llm).estimate(llm, len(asks), sent)
+    groups = [analyser.group(video, categories) for video in videos]
+    return estimate(groups, asked.STEP, llm, folder)
 
 
 def estimate_texts(
@@ -228,70 +122,38 @@ def estimate_texts(
     return Estimator.of(request_store(folder), asked.STEP, llm).estimate(llm, len(texts), sent)
 
 
-async def _all(session: Session, chats: Sequence[Chat], attempt: int) -> list[Settled]:
-    return list(await asyncio.gather(*(_one(session, chat, attempt) for chat in chats)))
-
-
-async def _one(session: Session, chat: Chat, attempt: int) -> Settled:
-    try:
-        return await session.finish(chat.ask, chat.read, attempt)
-    except (ItemError, BudgetReachedError) as error:
-        return error
-
-
 # From answers to rows
 
 
-def _conclude(video: VideoCaptions, chats: Sequence[Chat], settled: Sequence[Settled]) -> Analysed:
-    answered = [each for each in settled if isinstance(each, Answered | Failed)]
-    tokens = sum(each.spent.tokens for each in answered)
-    costs = [each.spent.cost_usd for each in answered]
-    known = [cost for cost in costs if cost is not None]
-    said = _not_analysed(chats, settled) or _analysis(video, chats, settled)
-    return Analysed(
-        video.video_id,
-        said,
-        tokens if answered else None,
-        sum(known) if len(known) == len(costs) and costs else None,
-    )
+def _analysed(video: VideoCaptions, settled: Settled[Found]) -> Analysed:
+    trouble = settled.trouble
+    if trouble is not None:
+        said: Analysis | NotAnalysed = NotAnalysed(
+            trouble.status, trouble.code, trouble.message, trouble.value, trouble.faults
+        )
+    else:
+        said = _analysis(video, settled.group, settled.answers)
+    return Analysed(video.video_id, said, settled.tokens, settled.cost_usd)
 
 
-def _not_analysed(chats: Sequence[Chat], settled: Sequence[Settled]) -> NotAnalysed | None:
-    faults: dict[str, tuple[str, str]] = {}
-    value: str | None = None
-    for chat, each in zip(chats, settled, strict=True):
-        if isinstance(each, BudgetReachedError):
-            return NotAnalysed("waiting", "budget", str(each))
-        if isinstance(each, InBatchError):
-            return NotAnalysed("waiting", "for_batch", str(each))
-        if isinstance(each, ItemError):
-            faults[chat.caption.caption_id] = (each.code, str(each))
-        elif isinstance(each, Failed):
-            message = f"{each.message}; the raw answer has the key {each.key} in requests/"
-            faults[chat.caption.caption_id] = (each.code, message)
-            value = value or shorten(each.raw)
-    if not faults:
-        return None
-    caption_id, (code, message) = next(iter(faults.items()))
-    return NotAnalysed("quarantined", code, f"{caption_id}: {message}", value, faults)
-
-
-def _analysis(video: VideoCaptions, chats: Sequence[Chat], settled: Sequence[Settled]) -> Analysis:
+def _analysis(
+    video: VideoCaptions, group: Group[Found], answers: Sequence[Answered[Found]]
+) -> Analysis:
     events: list[Event] = list(video.given_events)
     mentions: list[Mention] = []
     used = {each for event in events for each in event.caption_ids}
-    for chat, each in zip(chats, settled, strict=True):
-        assert isinstance(each, Answered)
-        caption = chat.caption
+    captions = {caption.caption_id: caption for caption in video.captions}
+    for chat, answer in zip(group.chats, answers, strict=True):
+        caption = captions[chat.about]
         # The ordinal of an id is by start: the order of an answer must not change it.
         heads: dict[str, int] = {}
-        for found in sorted(each.value, key=lambda one: one.segments):
-            event = found.given or _event(caption, found, heads, each.key)
+        for found in sorted(answer.value, key=lambda one: one.segments):
+            event = found.given or _event(caption, found, heads, answer.key)
             if found.given is None:
                 events.append(event)
                 used.add(caption.caption_id)
             for thing in found.objects:
-                mentions.append(_mention(event, caption, thing, len(mentions), each.key))
+                mentions.append(_mention(event, caption, thing, len(mentions), answer.key))
                 used.add(caption.caption_id)
     events = events if video.given_events else sorted(events, key=lambda e: e.segments[0].pair)
     empty = tuple(c.caption_id for c in video.captions if c.caption_id not in used)

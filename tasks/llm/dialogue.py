@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from earshot.store.requests import RequestStore
+from earshot.store.requests import Kept, RequestStore
 from earshot.tasks.llm.ask import Ask
 from earshot.tasks.llm.reply import NoTextError, json_in, shorten, text_of
 
@@ -84,27 +84,28 @@ def walk(
 def _walk_once(
     first: Ask, read: Callable[[str], T], store: RequestStore, number: int, spent: Spent
 ) -> Answered[T] | Failed | Missing:
-    ask, problem = first, ""
+    ask, problem, raw, key = first, "", "", ""
     for _ in range(1 + REPAIRS):
         key = ask.digest if number == 1 else f"{ask.digest}.{number}"
         kept = store.get(key)
         if kept is None:
             return Missing(ask, key)
-        spent = _plus(spent, kept.usage, kept.cost_usd)
+        raw = kept.body
+        spent = _plus(spent, kept)
         try:
             text = text_of(kept)
         except NoTextError as error:
-            return Failed(error.code, str(error), kept.body, key, spent)
+            return Failed(error.code, str(error), raw, key, spent)
         try:
             return Answered(read(json_in(text)), key, spent)
         except (BrokenRuleError, ValueError) as error:
             problem = shorten(str(error))
             ask = ask.repaired(text, str(error))
-    return Failed("bad_answer", f"after {REPAIRS} repairs: {problem}", kept.body, key, spent)
+    return Failed("bad_answer", f"after {REPAIRS} repairs: {problem}", raw, key, spent)
 
 
-def _plus(spent: Spent, usage: object, cost_usd: float | None) -> Spent:
-    tokens = getattr(usage, "input", 0) + getattr(usage, "output", 0)
-    known = spent.cost_usd is not None and cost_usd is not None
-    cost = (spent.cost_usd or 0.0) + (cost_usd or 0.0) if known else None
+def _plus(spent: Spent, kept: Kept) -> Spent:
+    tokens = kept.usage.input + kept.usage.output if kept.usage else 0
+    known = spent.cost_usd is not None and kept.cost_usd is not None
+    cost = (spent.cost_usd or 0.0) + (kept.cost_usd or 0.0) if known else None
     return Spent(spent.calls + 1, spent.tokens + tokens, cost)

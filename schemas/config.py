@@ -35,6 +35,17 @@ class CaptionsConfig(Section):
     tolerance_s: float = Field(
         0.5, ge=0, description="times that lie beyond the video's end by no more are cut to it"
     )
+    generate: Literal["no", "openai"] = Field(
+        "no", description="openai: the model of [llm] describes videos that have no text"
+    )
+    generate_fps: float = Field(0.5, gt=0, description="frames a second that it is shown")
+    generate_frames: int = Field(
+        24, ge=1, le=250, description="at most so many of a video, evenly apart"
+    )
+    generate_px: int = Field(512, ge=64, description="longer side of these frames")
+    generate_audio: bool = Field(
+        False, description="send the sound too; only for endpoints that take `input_audio`"
+    )
 
 
 class FilterConfig(Section):

@@ -255,6 +255,11 @@ class Stage(ABC, Generic[C]):
         """Ids of `item_kind` in this video: the outcome has to account for each of them."""
         return ()
 
+    @classmethod
+    def is_on(cls, config: C) -> bool:  # noqa: ARG003 - hooks keep their signature
+        """Whether the pipeline has this stage under a configuration."""
+        return True
+
     @property
     def is_remote(self) -> bool:
         """Whether its work is done elsewhere: then it waits here, in no child with a time limit."""

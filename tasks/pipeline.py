@@ -36,6 +36,7 @@ from earshot.store.snapshot import Snapshot
 from earshot.store.stage import Stage, StageContext
 from earshot.store.workspace import Workspace
 from earshot.tasks.analyse_captions.stage import AnalyseCaptions
+from earshot.tasks.caption_videos.stage import CaptionVideos
 from earshot.tasks.extract_objects.stage import ExtractObjects
 from earshot.tasks.filter_videos import FilterVideos
 from earshot.tasks.inspect_tubes import InspectTubes
@@ -48,6 +49,7 @@ from earshot.tasks.write_questions import WriteQuestions
 
 STAGES: tuple[type[Stage[Any]], ...] = (
     ProbeVideos,
+    CaptionVideos,
     ReadCaptions,
     FilterVideos,
     AnalyseCaptions,
@@ -58,7 +60,7 @@ STAGES: tuple[type[Stage[Any]], ...] = (
 )
 INSPECT = "inspect"
 RELEASE = "release"
-ANNOTATE = ("probe", "captions", "filter", "analyse", "objects", "track", INSPECT)
+ANNOTATE = ("probe", "caption", "captions", "filter", "analyse", "objects", "track", INSPECT)
 COLLECT = (INSPECT,)
 PUBLISH = ("questions",)
 ORDER = (*ANNOTATE, *PUBLISH, RELEASE)
@@ -69,8 +71,12 @@ Execute = Callable[[str, Sequence[Sequence[str]]], Iterable[Receipt]]
 def make_stages(
     config: Config, context: StageContext, stages: Sequence[type[Stage[Any]]] = STAGES
 ) -> list[Stage[Any]]:
-    """Return the stages in order, each with its own section of the configuration."""
-    return [stage(getattr(config, stage.section), context) for stage in stages]
+    """Return the stages that are on, in order, each with its own section of the configuration."""
+    return [
+        stage(section, context)
+        for stage in stages
+        if stage.is_on(section := getattr(config, stage.section))
+    ]
 
 
 @dataclass(frozen=True)

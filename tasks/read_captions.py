@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from earshot.errors import ItemError
 from earshot.geometry import intervals
@@ -24,11 +24,21 @@ from earshot.schemas.base import Record, to_intervals
 from earshot.schemas.caption import Caption, CaptionSource
 from earshot.schemas.config import CaptionsConfig
 from earshot.schemas.event import GivenEvent
+from earshot.schemas.generated_caption import GeneratedCaption
 from earshot.schemas.ids import caption_id, event_id, given_event_id
 from earshot.schemas.ledger import ItemKind
 from earshot.schemas.manifest import ManifestEntry, RawEvent, RawInterval
 from earshot.schemas.video import Video
-from earshot.store.stage import Done, Item, Outcome, Quarantined, Reads, Stage, StageInput
+from earshot.store.stage import (
+    Done,
+    Item,
+    Outcome,
+    Quarantined,
+    Reads,
+    Stage,
+    StageContext,
+    StageInput,
+)
 
 # A caption speaks of an event if they share at least this part of the shorter of the two.
 SHARED_PART = 0.5
@@ -51,10 +61,20 @@ class ReadCaptions(Stage[CaptionsConfig]):
     writes: ClassVar[tuple[type[Record], ...]] = (Caption, GivenEvent)
     item_kind: ClassVar[ItemKind | None] = "caption"
 
+    def __init__(self, config: CaptionsConfig, context: StageContext) -> None:
+        super().__init__(config, context)
+        self._generates = config.generate != "no"
+        if self._generates:  # else no stage writes that table
+            self.reads = (*type(self).reads, Reads(GeneratedCaption, ("digest",)))  # type: ignore[misc]
+
+    def keyed_config(self) -> dict[str, Any]:
+        """How captions are generated is in the key of the stage that does it."""
+        return {"tolerance_s": self.config.tolerance_s}
+
     def items(self, given: StageInput) -> tuple[str, ...]:
-        """Return the ids of all rows: captions, then events."""
+        """Return the ids of all rows: captions, then events, then generated captions."""
         entry = given.one(ManifestEntry)
-        count = len(entry.captions) + len(entry.events)
+        count = len(entry.captions) + len(entry.events) + len(self._generated(given))
         return tuple(caption_id(given.video_id, position) for position in range(count))
 
     def run(self, batch: Sequence[StageInput]) -> Iterator[Outcome]:
@@ -62,7 +82,7 @@ class ReadCaptions(Stage[CaptionsConfig]):
         for given in batch:
             entry, duration_s = given.one(ManifestEntry), given.one(Video).duration_s
             reader = _Reader(given.video_id, duration_s, self.config.tolerance_s)
-            reader.read(entry)
+            reader.read(entry, self._generated(given))
             if reader.captions:
                 rows = (*reader.captions, *reader.events)
                 yield Done(given.video_id, items=tuple(reader.items), rows=rows)
@@ -75,6 +95,10 @@ class ReadCaptions(Stage[CaptionsConfig]):
                     "expected at least one. Give the video captions or events.",
                     value=str(len(reader.items)),
                 )
+
+    def _generated(self, given: StageInput) -> list[GeneratedCaption]:
+        written = given.all(GeneratedCaption) if self._generates else []
+        return sorted(written, key=lambda each: int(each.caption_id.rpartition("/g")[2]))
 
 
 class _Reader:
@@ -89,8 +113,13 @@ class _Reader:
         self._tolerance_s = tolerance_s
         self._cut: list[str] = []
 
-    def read(self, entry: ManifestEntry) -> None:
-        """Read all rows of an entry."""
+    def read(self, entry: ManifestEntry, generated: Sequence[GeneratedCaption] = ()) -> None:
+        """Read all rows of an entry, and what a model wrote about its video."""
+        behind = len(entry.captions) + len(entry.events)
+        for position, written in enumerate(generated, start=behind):
+            with self._row(position) as item_id:
+                times_s = (written.start_s, written.end_s)
+                self._add_caption(item_id, times_s, written.text, "generated")
         for position, raw in enumerate(entry.captions):
             with self._row(position) as item_id:
                 _check_read(item_id, "caption", raw.unread)

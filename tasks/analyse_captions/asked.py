@@ -33,12 +33,6 @@ def key_digest() -> str:
     return digest_of([VERSION, prompt().digest, FORM.digest])
 
 
-def model_key(llm: LlmConfig) -> str:
-    """Return what of the model's settings decides an answer."""
-    revision = f"@{llm.revision}" if llm.revision else ""
-    return f"{llm.model}{revision} temperature={llm.temperature} max={llm.max_output_tokens}"
-
-
 def ask_about(
     caption: Caption, given: Sequence[Event], categories: Sequence[str], llm: LlmConfig
 ) -> Ask:

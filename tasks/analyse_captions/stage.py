@@ -59,8 +59,9 @@ class AnalyseCaptions(Stage[AnalyseConfig]):
         """What decides what is found: lexicon and vocabulary, or the prompt and the model."""
         if self.is_remote:
             from earshot.tasks.analyse_captions import asked
+            from earshot.tasks.llm.ask import model_key
 
-            return Digests(prompt=asked.key_digest(), model=asked.model_key(self.context.llm))
+            return Digests(prompt=asked.key_digest(), model=model_key(self.context.llm))
         return Digests(prompt=lexicon_digest(), model=model_version())
 
     def ready(self) -> None:

@@ -20,7 +20,10 @@ from earshot.tasks.llm.dialect import Dialect
 
 Part = Mapping[str, Any]
 Message = Mapping[str, "str | tuple[Part, ...]"]
-"""A role and its content: text, or parts where pictures or sound are shown."""
+"""A role and its content: text, or parts where pictures or sound are shown.
+
+The field `stands_for` of a part is not sent: it says in the digest what the bytes are of.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,26 @@ def _strict(node: Any, known: Mapping[str, Any]) -> Any:
         kept["required"] = list(node["properties"])
         kept["additionalProperties"] = False
     return kept
+
+
+def _told(part: Part) -> Part:
+    """Return what the digest says of a part: of a picture what it stands for, not its bytes."""
+    stands_for = part.get("stands_for")
+    return part if stands_for is None else {"type": part["type"], "stands_for": stands_for}
+
+
+def _sent(message: Message) -> Message:
+    content = message["content"]
+    if isinstance(content, str):
+        return message
+    parts = [{name: part[name] for name in part if name != "stands_for"} for part in content]
+    return {"role": message["role"], "content": tuple(parts)}
+
+
+def model_key(llm: LlmConfig) -> str:
+    """Return what of the model's settings decides an answer: a part of a stage's key."""
+    revision = f"@{llm.revision}" if llm.revision else ""
+    return f"{llm.model}{revision} temperature={llm.temperature} max={llm.max_output_tokens}"
 
 
 @lru_cache(maxsize=64)
@@ -110,7 +133,7 @@ class Ask:
             parts.append(
                 _text_message(str(message["role"]), content)
                 if isinstance(content, str)
-                else canonical_json(dict(message))
+                else canonical_json([message["role"], *map(_told, content)])
             )
         return sha256_hex(b"\n".join(parts))
 
@@ -143,7 +166,7 @@ class Ask:
 
     def body(self, dialect: Dialect) -> dict[str, Any]:
         """Return the body of a chat completion."""
-        body: dict[str, Any] = {"model": self.model, "messages": [*self.messages]}
+        body: dict[str, Any] = {"model": self.model, "messages": [*map(_sent, self.messages)]}
         body[dialect.limit_field] = self.max_output_tokens
         if dialect.takes_temperature and self.temperature is not None:
             body["temperature"] = self.temperature

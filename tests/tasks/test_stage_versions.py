@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from earshot.schemas.arrow import table_schema
-from earshot.schemas.config import Config
+from earshot.schemas.config import AnalyseConfig, Config
 from earshot.store.stage import Stage, StageContext
-from earshot.tasks.pipeline import STAGES, make_stages
+from earshot.tasks.analyse_captions.stage import AnalyseCaptions
+from earshot.tasks.pipeline import STAGES
 from earshot.tasks.publish_release.source import schema_digest
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "stage_versions.json"
@@ -39,7 +40,8 @@ def facts(stage: Stage[Any]) -> Facts:
 def current(folder: Path) -> dict[str, Facts]:
     """Return the facts of every stage of the pipeline under the default configuration."""
     context = StageContext(input_base=str(folder), cache=folder)
-    return {stage.name: facts(stage) for stage in make_stages(Config(), context)}
+    stages = [stage(getattr(Config(), stage.section), context) for stage in STAGES]
+    return {stage.name: facts(stage) for stage in stages}
 
 
 def recorded() -> dict[str, Facts]:
@@ -91,6 +93,15 @@ def test_a_change_without_a_new_version_is_found(name: str) -> None:
     assert unversioned(before, {**before, name: "c"}) == [name]
     assert unversioned(before, {k: v for k, v in before.items() if k != name}) == [name]
     assert unversioned(before, {**before, name: "c", "version": "2"}) == []
+
+
+def test_a_change_of_what_a_model_is_asked_is_in_the_key(tmp_path: Path) -> None:
+    """Under the openai backend the prompt digest speaks of prompt, answer form and reader."""
+    context = StageContext(input_base=str(tmp_path), cache=tmp_path)
+    rules = AnalyseCaptions(AnalyseConfig(), context).digests()
+    asked = AnalyseCaptions(AnalyseConfig(backend="openai"), context).digests()
+    assert asked.prompt != rules.prompt
+    assert asked.model == "gpt-4o-mini temperature=0 max=1500"
 
 
 def regenerate() -> int:

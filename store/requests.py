@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from earshot.errors import WorkspaceError
 from earshot.store.workspace import disk_fault, place
 
 Mode = Literal["live", "batch"]
+_SYNC_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class RequestStore:
         self._read: dict[Path, int] = {}
         self._handles: dict[Path, int] = {}
         self._own: Path | None = None
+        self._synced = 0.0
         self._lock = threading.RLock()
         self.refresh()
 
@@ -223,6 +226,8 @@ class RequestStore:
     def close(self) -> None:
         """Close the files; the store opens them again when it is used."""
         with self._lock:
+            if self._own is not None:
+                os.fdatasync(self._handles[self._own])
             for handle in self._handles.values():
                 os.close(handle)
             self._handles.clear()
@@ -239,6 +244,7 @@ class RequestStore:
                 written = os.write(self._handles[file], line)
             except OSError as error:
                 raise disk_fault(file, error) from error
+            self._sync(self._handles[file])
             start, self._read[file] = self._read[file], self._read[file] + written
             if written != len(line):
                 self._own = None  # its last line is torn: nothing may follow it
@@ -255,6 +261,12 @@ class RequestStore:
             self._own_counts["repeated"] += 1
         if said["kind"] == "fault":
             self._own_faults[said["why"]] += 1
+
+    def _sync(self, handle: int) -> None:
+        """Bring answers to the disk once a second: a power cut costs a second's, a kill none."""
+        if time.monotonic() - self._synced > _SYNC_S:
+            os.fdatasync(handle)
+            self._synced = time.monotonic()
 
     def _new_file(self) -> Path:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{place()}-{os.getpid()}-{secrets.token_hex(4)}"

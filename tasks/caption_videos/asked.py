@@ -18,7 +18,7 @@ from earshot.schemas.base import digest_of
 from earshot.schemas.config import CaptionsConfig, LlmConfig
 from earshot.schemas.manifest import RawEvent
 from earshot.schemas.video import Video
-from earshot.tasks.llm.ask import AnswerForm, Ask
+from earshot.tasks.llm.ask import AnswerForm, Ask, Message
 from earshot.tasks.llm.dialogue import BrokenRuleError
 
 STEP = "caption"
@@ -93,7 +93,7 @@ def ask_about(
     if config.generate_audio and video.has_audio:
         sound = {"data": shown.sound or "", "format": "wav"}
         parts.append({"type": "input_audio", "input_audio": sound, "stands_for": f"{place} sound"})
-    messages = (
+    messages: tuple[Message, ...] = (
         {"role": "system", "content": prompt().text},
         {"role": "user", "content": tuple(parts)},
     )

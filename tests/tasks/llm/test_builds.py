@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ import traceback
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from earshot.cli import app
 from earshot.errors import EndpointError
 from earshot.store.requests import RequestStore
 from tests.llm_server import LlmServer, Reply, caption_of, error, good_answer
@@ -194,6 +197,7 @@ def test_the_key_is_in_no_file_and_no_process_list(world: World, server: LlmServ
     assert len(files) > 10
     assert not [file for file in files if KEY.encode() in file.read_bytes()]
     assert f"Bearer {KEY}" in server.keys
+    assert KEY not in world.request().model_dump_json()
 
 
 @pytest.mark.slow
@@ -228,3 +232,30 @@ def test_a_kill_in_the_middle_of_500_calls_costs_what_was_in_flight(
     assert said["requests"]["sent"] == 500 - arrived
     asked_twice = [c for c in set(server.captions) if server.captions.count(c) > 1]
     assert len(asked_twice) == repeated
+
+
+def test_evaluate_captions_scores_the_model(world: World, server: LlmServer) -> None:
+    """The model's scores stand beside the baseline's; a second run asks nothing."""
+    labels = world.folder / "labels.jsonl"
+    said = {"head": "dog", "audible": "yes", "visible": "yes"}
+    rows = [
+        {"source": "yard", "text": f"A dog barks {n} times.", "objects": [said]} for n in range(5)
+    ]
+    labels.write_text("\n".join(map(json.dumps, rows)))
+    command = [
+        "evaluate", "captions", "--analyser", "openai", "--data", str(labels), "--sample-videos",
+        "0", "-w", str(world.folder / "scores"), "-c", str(world.config), "--json",
+    ]  # fmt: skip
+    for _ in range(2):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+        ours, baseline = json.loads(result.stdout)
+        assert (ours["backend"], baseline["backend"]) == ("openai", "baseline")
+        assert ours["sources"][0]["f1"] == ours["sources"][0]["audible_recall"] == 1.0
+    assert len(server.requests) == 5
+    server.answer = lambda _: Reply(None, refusal="no")
+    labels.write_text(labels.read_text().replace("barks 3", "barks 33"))
+    result = CliRunner().invoke(app, command)
+    assert "1 of 5 sentences have no answer" in str(result.exception)
+    result = CliRunner().invoke(app, [*command[:-5], "-c", str(world.config)])
+    assert "expected --workspace" in str(result.exception)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from earshot.errors import ConfigError, ItemError
 from earshot.media.child import Worker
-from earshot.media.fetch import local_path
+from earshot.media.fetch import local_file
 from earshot.media.frames import ChildSource, SourceInfo
 from earshot.media.stills import jpeg_url, wav_base64
 from earshot.schemas.config import CaptionsConfig
@@ -103,13 +103,14 @@ def _shown(
     given: StageInput, config: CaptionsConfig, context: StageContext, worker: Worker
 ) -> Shown:
     video = given.one(Video)
-    path = local_path(video.uri, context.input_base, context.cache)
     info = SourceInfo(video.duration_s, video.fps, video.width, video.height)
-    source = ChildSource(worker, path, info, config.generate_px)
     times = tuple(dict.fromkeys(asked.frame_times(video.duration_s, config)))
-    frames = {time_s: jpeg_url(frame) for time_s, frame in source.frames(times)}
     wants_sound = config.generate_audio and video.has_audio
-    return Shown(frames, worker.call(wav_base64, path) if wants_sound else None)
+    place = video.uri, context.input_base, context.cache
+    with local_file(*place, sha256=video.sha256, fetch=context.fetch) as path:
+        source = ChildSource(worker, path, info, config.generate_px)
+        frames = {time_s: jpeg_url(frame) for time_s, frame in source.frames(times)}
+        return Shown(frames, worker.call(wav_base64, path) if wants_sound else None)
 
 
 def _outcome(settled: Settled[Written]) -> Outcome:

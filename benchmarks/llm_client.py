@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--in-flight", type=int, default=128)
     parser.add_argument("--requests", type=int, default=1280)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     os.environ["NO_PROXY"] = "127.0.0.1"
     server = subprocess.Popen(
@@ -118,7 +118,7 @@ def compare(url: str, options: argparse.Namespace) -> int:
     warm_up = videos(1)
     cores = os.cpu_count()
     print(f"{options.requests} requests, {options.in_flight} in flight, 1 s latency, {cores} cores")
-    best = {"raw aiohttp": (0.0, 0.0), "client": (0.0, 0.0)}
+    cpu_ms: dict[str, list[float]] = {"raw aiohttp": [], "client": []}
     shares = []
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -134,16 +134,16 @@ def compare(url: str, options: argparse.Namespace) -> int:
                 wall, cpu, count = measured(work)
                 assert count == options.requests, f"{name}: {count} answered"
                 rates[name] = count / wall
-                best[name] = max(best[name], (count / wall, -1e3 * cpu / count))
-                cpu_ms = 1e3 * cpu / count
-                print(f"{name:<12} {count / wall:7.1f} requests/s {cpu_ms:6.2f} ms CPU each")
+                cpu_ms[name].append(1e3 * cpu / count)
+                each = f"{count / wall:7.1f} requests/s {cpu_ms[name][-1]:6.2f} ms CPU each"
+                print(f"{name:<12} {each}")
             shares.append(rates["client"] / rates["raw aiohttp"])
-        share, cpu_ms = max(shares), -best["client"][1]
+        share, least = max(shares), min(cpu_ms["client"])
         print(
-            f"client / raw aiohttp: {share:.2f} (goal: >= {MIN_SHARE}), {cpu_ms:.2f} ms CPU "
+            f"client / raw aiohttp: {share:.2f} (goal: >= {MIN_SHARE}), {least:.2f} ms CPU "
             f"(goal: <= {MAX_CPU_MS:g})"
         )
-        missed += (share < MIN_SHARE) + (cpu_ms > MAX_CPU_MS)
+        missed += (share < MIN_SHARE) + (least > MAX_CPU_MS)
         missed += cached(llm, Path(folder) / "0", given)
     return missed
 

@@ -315,15 +315,17 @@ class Session:
         # Handled outside of `except`: the SDK's errors may quote the key, and none is chained.
         failure: openai.OpenAIError
         try:
-            # The SDK looks for files in what it is given by name, through every type that it could
-            # have, which takes longer than all the rest; `extra_body` is sent as it is.
-            response = await self.client.chat.completions.with_raw_response.create(
-                model=ask.model, messages=(), extra_body=ask.body(dialect)
+            # What `chat.completions.create` does, without its walk through every type that the
+            # parameters could have, which takes 1 ms of CPU; and the body stays as it came.
+            response = await self.client.post(
+                "/chat/completions",
+                cast_to=openai.HttpxBinaryResponseContent,
+                body=ask.body(dialect),
             )
         except (openai.APIStatusError, openai.APIConnectionError) as error:
             failure = error
         else:
-            return self._received(key, response.text, response.headers)
+            return self._received(key, response.text, response.response.headers)
         if isinstance(failure, openai.APIStatusError):
             return self._refusal(key, failure)
         self.store.fault(key, "lost", worst if self._ever_answered else 0.0)

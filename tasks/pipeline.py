@@ -175,7 +175,9 @@ class Run:
             videos=frozenset(request.items) or None,
             run_id=self.run_id,
         )
-        self.selection.check(ORDER, session.manifest.entries)
+        off = {stage.name for stage in STAGES} - session.snapshot.stages.keys()
+        known = [name for name in ORDER if name not in off]
+        self.selection.check(known, session.manifest.entries)
         session.snapshot.steady(lambda: inspected_events(session.snapshot, request.reopen))
         self.log = RunLog(session.workspace, self.run_id)
         self.batches_executed = 0

@@ -53,7 +53,7 @@ T = TypeVar("T")
 _PASSING = frozenset({408, 409, 425, 429})
 _REFUSED = frozenset({400, 413, 422})
 _FIRST_TRIES = 3
-"""Tries of the first request: an address where nobody ever answered is more likely wrong."""
+"""Tries of the first request: an address where nobody listens is more likely wrong."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Session:
         self._key = read_key(llm)
         self._dialect = known_dialect(folder, llm)
         self._ever_answered = False
+        self._ever_reached = False
         self._stopped: EndpointError | None = None
         self._asked: dict[str, asyncio.Task[Kept]] = {}
         self._in_flight = 0
@@ -270,9 +271,14 @@ class Session:
             return await retrying(self._send_once, ask, key, dialect)
         except _PassingError as error:
             if not self._ever_answered:
+                remedy = (
+                    "build again later"
+                    if self._ever_reached
+                    else "set llm.endpoint to the address of an OpenAI-compatible endpoint (it "
+                    "mostly ends in /v1)"
+                )
                 raise self._stop(
-                    f"{self.llm.endpoint} does not answer: {error}; set llm.endpoint to the "
-                    "address of an OpenAI-compatible endpoint (it mostly ends in /v1)"
+                    f"{self.llm.endpoint} does not answer: {error}; {remedy}"
                 ) from None
             raise ItemError(
                 "no_reply", f"{self.llm.endpoint}: {error}; tried {self._tries} times"
@@ -280,7 +286,7 @@ class Session:
 
     @property
     def _tries(self) -> int:
-        return self.llm.attempts if self._ever_answered else min(_FIRST_TRIES, self.llm.attempts)
+        return self.llm.attempts if self._ever_reached else min(_FIRST_TRIES, self.llm.attempts)
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -336,7 +342,7 @@ class Session:
         if not body.lstrip().startswith("{"):
             self.store.fault(key, "no_json")
             raise _PassingError(f"it sent no JSON but {shorten(body)[:80]!r}")
-        self._ever_answered = True
+        self._ever_answered = self._ever_reached = True
         self._limits.learn(headers)
         return _Raw(200, body)
 
@@ -344,6 +350,7 @@ class Session:
         """Return the refusal of this request, or raise what it means for others."""
         status, raw = error.status_code, self._scrubbed(error.response.text)
         said = self._said(error)
+        self._ever_reached = True
         if status in _REFUSED:
             self._ever_answered = True
             return _Raw(status, raw)

@@ -24,6 +24,7 @@ import earshot.schemas
 from earshot.schemas.base import Frozen, Interval, Record, check_interval_set
 from earshot.schemas.caption import Caption
 from earshot.schemas.event_object import EventObject
+from earshot.schemas.generated_caption import GeneratedCaption
 from earshot.schemas.ids import VIDEO_ID, check_video_id
 from earshot.schemas.ledger import REASONS, LedgerRow
 from earshot.schemas.tube import Box, RevisedTube, ShownTube, Tube
@@ -156,7 +157,7 @@ def _captions(kind: type[Frozen]) -> st.SearchStrategy[Frozen]:
         when = draw(_intervals(Interval))
         assert isinstance(when, Interval)
         start_s, end_s = st.just(when.start_s), st.just(when.end_s)
-        return draw(fields_of(Caption, start_s=start_s, end_s=end_s))
+        return draw(fields_of(kind, start_s=start_s, end_s=end_s))
 
     return one()
 
@@ -201,6 +202,7 @@ BUILDERS: dict[type[Frozen], Callable[[type[Frozen]], st.SearchStrategy[Frozen]]
     Interval: _intervals,
     Box: lambda kind: boxes(),
     Caption: _captions,
+    GeneratedCaption: _captions,
     EventObject: _event_objects,
     LedgerRow: _ledger_rows,
     Tube: _tubes,

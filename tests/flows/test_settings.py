@@ -102,7 +102,7 @@ assert s.api.url == s.server.ui.api_url == "http://127.0.0.1:4321/api"
 assert not s.server.analytics_enabled and not s.server.ephemeral.enabled
 assert not s.server.services.triggers.enabled and not s.results.persist_by_default
 assert s.server.database.connection_url.get_secret_value().endswith("/prefect/history.db")
-assert s.server.ephemeral.startup_timeout_seconds == 180
+assert s.server.ephemeral.startup_timeout_seconds == 600
 known = s.to_environment_variables(include_aliases=True)
 free = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"}  # a path into logging.yml
 unknown = {k for k in env if k.startswith("PREFECT_")} - known.keys() - free

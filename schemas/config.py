@@ -82,10 +82,11 @@ class ObjectsConfig(Section):
 class TrackConfig(Section):
     """Box tracking."""
 
-    backend: Literal["synchrony", "import"] = Field(
+    backend: Literal["synchrony", "import", "grounded_sam2"] = Field(
         "synchrony",
         description="synchrony: regions whose motion follows the sound; weak, no weights. "
-        "import: tracks that lie in files",
+        "import: tracks that lie in files. grounded_sam2: Grounding DINO and SAM 2 (extra "
+        "`vision`, a GPU)",
     )
     fps: float = Field(5, gt=0, description="native sampling of tubes; the 1 s grid is sampled")
     long_side_px: int = Field(192, ge=64, description="working size of the embedded tracker")
@@ -108,6 +109,28 @@ class TrackConfig(Section):
         description="import: which object a track of the file is, as TRACK=NAME; TRACK is its id, "
         "or `class N` for a class of MOT text; VIDEO_ID/TRACK=NAME holds for one video",
     )
+
+    detector: str = Field(
+        "IDEA-Research/grounding-dino-base",
+        description="grounded_sam2: a folder with a (MM) Grounding DINO, or its id on the hub",
+    )
+    segmenter: str = Field(
+        "facebook/sam2.1-hiera-large",
+        description="grounded_sam2: a folder with a SAM 2 video model, or its id on the hub",
+    )
+    box_threshold: float = Field(
+        0.4, gt=0, lt=1, description="grounded_sam2: least score of a detection (R-AVST)"
+    )
+    text_threshold: float = Field(
+        0.3, gt=0, lt=1, description="grounded_sam2: least score of a name for a box (R-AVST)"
+    )
+    key_every_s: float = Field(
+        2.0, gt=0, description="grounded_sam2: seconds between the frames that are detected"
+    )
+    piece_frames: int = Field(
+        64, ge=16, description="grounded_sam2: frames held at a time; bounds the memory"
+    )
+    device: Literal["cuda", "cpu"] = Field("cuda", description="grounded_sam2: where it runs")
 
     @model_validator(mode="after")
     def _import_has_a_path(self) -> Self:

@@ -15,7 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from earshot.errors import EarshotError, EndpointError, ItemError, WorkspaceError
+from earshot.errors import (
+    ConfigError,
+    DeviceError,
+    EarshotError,
+    EndpointError,
+    ItemError,
+    WorkspaceError,
+)
 from earshot.schemas.base import Record
 from earshot.schemas.ids import video_of
 from earshot.schemas.inspection import Inspection
@@ -149,9 +156,9 @@ def _outcomes(
         yield from _outcomes(snapshot, stage, run_stage, [given])
 
 
-def fatal(error: Exception, root: Path) -> WorkspaceError | None:
-    """Return what an error says of the workspace at `root`: nothing can go on. None: an item's."""
-    if isinstance(error, WorkspaceError):
+def fatal(error: Exception, root: Path) -> EarshotError | None:
+    """Return what stops a build: the workspace at `root`, settings, the device. None: an item's."""
+    if isinstance(error, (WorkspaceError, ConfigError, DeviceError)):
         return error
     if isinstance(error, OSError) and is_disk_fault(error, root):
         return disk_fault(Path(os.fsdecode(error.filename or "a file")), error)

@@ -165,6 +165,7 @@ class Estimate:
     tokens: int = 0
     usd: float = 0.0
     frames: int = 0
+    detector_frames: int = 0
     gpu_s: float = 0.0
     annotator_s: float = 0.0
     usd_low: float = 0.0
@@ -178,6 +179,7 @@ class Estimate:
             self.tokens + other.tokens,
             self.usd + other.usd,
             self.frames + other.frames,
+            self.detector_frames + other.detector_frames,
             self.gpu_s + other.gpu_s,
             self.annotator_s + other.annotator_s,
             self.usd_low + other.usd_low,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from earshot.errors import WorkspaceError
+from earshot.errors import ConfigError, DeviceError, EarshotError, WorkspaceError
 from earshot.media.child import Worker
 from earshot.schemas.config import Section
 from earshot.store.runner import fatal, run_here
@@ -39,7 +39,7 @@ class Isolator:
         """Yield what the stage yields.
 
         Raises:
-            WorkspaceError: as raised in the child, also for a full or read-only disk.
+            EarshotError: as raised in the child, also for a full or read-only disk.
             ItemError: `timeout`, `child_died`, or `stage_error` for what the stage raises.
         """
         if stage.name not in self._names or stage.is_remote:
@@ -49,7 +49,7 @@ class Isolator:
             worker = self._idle.pop() if self._idle else Worker(self._limit_s)
         try:
             for said in worker.stream(_run, type(stage), stage.config, stage.context, list(batch)):
-                if isinstance(said, WorkspaceError):
+                if isinstance(said, EarshotError):
                     raise said
                 yield said
         finally:
@@ -70,11 +70,11 @@ def _close(workers: list[Worker]) -> None:
 
 def _run(
     kind: type[Stage[Any]], config: Section, context: StageContext, batch: Sequence[StageInput]
-) -> Iterator[Outcome | WorkspaceError]:
+) -> Iterator[Outcome | EarshotError]:
     """Run in the child; what concerns the disk crosses the border as what it is."""
     try:
         yield from _stage(kind, config, context).run(batch)
-    except (WorkspaceError, OSError) as error:
+    except (WorkspaceError, ConfigError, DeviceError, OSError) as error:
         found = fatal(error, context.cache.parent)
         if found is None:
             raise

@@ -4,6 +4,7 @@ EarshotError                    anything below; the CLI prints it without a trac
 ├── InputError                  what the user gave can't be used (manifest, paths, arguments)
 │   └── ConfigError             the configuration file or an override is wrong
 ├── MissingExtraError           an optional package is needed and not installed
+├── DeviceError                 there is no such GPU, or too little memory on it
 ├── WorkspaceError              the workspace folder can't be read or written as it has to be
 │   ├── PartError               a stage part is truncated, altered or of another schema
 │   │   └── PartGoneError       it was compacted away since it was listed: look again
@@ -41,6 +42,10 @@ class ConfigError(InputError):
 
 class MissingExtraError(EarshotError):
     """An optional package is needed and not installed."""
+
+
+class DeviceError(EarshotError):
+    """There is no such GPU, or too little memory on it: no video is at fault."""
 
 
 class WorkspaceError(EarshotError):

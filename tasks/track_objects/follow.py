@@ -112,6 +112,7 @@ class WindowFollower:
                 goals = self._meet(frame, found[frame].kept(self._box_threshold))
                 self._run_back(frame, {track: max(goal, reach) for track, goal in goals.items()})
                 self._join([track for track in goals if track.born == frame], frame)
+                self._forget_mistakes()
 
     def _step(self, frame: int, tracks: Sequence[Track], *, backward: bool) -> None:
         numbers = [track.number for track in tracks]
@@ -172,6 +173,12 @@ class WindowFollower:
             self._step(before, active, backward=True)
             for track in active:
                 gone[track] = gone[track] + 1 if np.isnan(track.boxes[before, 0]) else 0
+
+    def _forget_mistakes(self) -> None:
+        """Let go of what the detector saw once and then not: it would cost on every frame."""
+        mistakes = [track for track in self._tracks if not track.is_confirmed]
+        self._propagator.drop([track.number for track in mistakes])
+        self._tracks = [track for track in self._tracks if track.is_confirmed]
 
     def _join(self, born: Sequence[Track], frame: int) -> None:
         """Make a new track and an older one that no detection of it meant now the same.

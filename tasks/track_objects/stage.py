@@ -57,6 +57,7 @@ from earshot.store.stage import (
     Stage,
     StageInput,
 )
+from earshot.tasks.track_objects.grounded_sam2.tracker import GroundedSam2Tracker
 from earshot.tasks.track_objects.imports import ImportTracker
 from earshot.tasks.track_objects.protocol import Clip, Found, Target, Tracker, TrackResult
 from earshot.tasks.track_objects.synchrony import SynchronyTracker
@@ -90,6 +91,8 @@ class TrackObjects(Stage[TrackConfig]):
         """The backend, not yet opened."""
         if self.config.backend == "import":
             return ImportTracker(self.config, self.context.input_base)
+        if self.config.backend == "grounded_sam2":
+            return GroundedSam2Tracker(self.config)
         return SynchronyTracker(self.config)
 
     def digests(self) -> Digests:

@@ -81,6 +81,19 @@ def test_doctor_finds_what_the_core_needs() -> None:
     assert "libx264" in done.stdout
 
 
+def test_doctor_names_the_weights_that_the_configuration_needs(tmp_path: Path) -> None:
+    """A model that is not here is missing only where the tracker that needs it is chosen."""
+    config = tmp_path / "c.toml"
+    config.write_text(f'[track]\nbackend = "grounded_sam2"\nsegmenter = "{tmp_path}"\n')
+    done = earshot("doctor", "--config", str(config))
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith(" track.")]
+    rows = {words[0]: words for words in lines}
+    assert "missing" in rows["track.detector"]
+    assert "hf download" in done.stdout
+    assert "ok" in rows["track.segmenter"]
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A sample world and a workspace that was built from it in a plain loop."""

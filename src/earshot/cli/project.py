@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -16,6 +16,9 @@ from rich.text import Text
 
 from earshot.cli import show
 from earshot.errors import EarshotError, InputError
+
+if TYPE_CHECKING:
+    from earshot.schemas.config import TrackConfig
 
 config_app = typer.Typer(
     help="Show and check configuration files.", no_args_is_help=True, rich_markup_mode=None
@@ -112,24 +115,28 @@ def formats() -> None:
     show.console.print(table)
 
 
-def doctor() -> None:
+def doctor(config: ConfigFile = None) -> None:
     """Check what the machine has; say what is missing and how to get it."""
+    from earshot.store.config_file import load_config
+
+    track = load_config(config).track
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("check", "", "found"):
         table.add_column(name, overflow="fold")
     failed = False
-    for name, needed, found in _checks():
+    for name, needed, found in (*_checks(), *_tracking(track)):
         mark = Text("ok", "green") if found else Text("not installed")
         if needed and not found:
             mark = Text("missing", "red")
         failed |= needed and not found
-        table.add_row(name, mark, found or _REMEDIES.get(name, ""))
+        table.add_row(name, mark, found or _remedy(name, track))
     show.console.print(table)
     if failed:
         raise EarshotError("something that earshot needs is missing: see the table")
 
 
 _REMEDIES = {
+    "torch and GPU": "pip install 'earshot[vision]'",
     "vision": "pip install 'earshot[vision]': Grounded-SAM2 on transformers",
     "original": "pip install 'earshot[original]': the sam2 and groundingdino-py packages",
     "inspect": "pip install 'earshot[inspect]': Label Studio",
@@ -155,6 +162,25 @@ def _checks() -> list[tuple[str, bool, str]]:
         for extra, module in {**_EXTRAS, "train": "trl"}.items()
     )
     return rows
+
+
+def _tracking(track: TrackConfig) -> list[tuple[str, bool, str]]:
+    """Return what `grounded_sam2` needs: torch and its device, and the weights."""
+    from earshot.tasks.track_objects.grounded_sam2 import weights
+
+    needed = track.backend == "grounded_sam2"
+    models = {"track.detector": track.detector, "track.segmenter": track.segmenter}
+    return [
+        ("torch and GPU", needed, weights.torch_and_device()),
+        *((name, needed, weights.on_this_machine(model)) for name, model in models.items()),
+    ]
+
+
+def _remedy(name: str, track: TrackConfig) -> str:
+    if name.startswith("track."):
+        model = getattr(track, name.removeprefix("track."))
+        return f"hf download {model}, or set {name} to a folder"
+    return _REMEDIES.get(name, "")
 
 
 def _version_of(package: str) -> str:

@@ -97,6 +97,7 @@ def _cost(cost: Estimate) -> str:
         (cost.tokens, f"{cost.tokens} tokens"),
         (cost.usd, usd),
         (cost.frames, f"{cost.frames} frames"),
+        (cost.detector_frames, f"{cost.detector_frames} detector frames"),
         (cost.gpu_s, f"{cost.gpu_s / 60:.1f} GPU min"),
         (cost.annotator_s, f"{cost.annotator_s / 3600:.1f} annotator h"),
     ]

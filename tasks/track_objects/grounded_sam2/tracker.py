@@ -1,0 +1,280 @@
+"""The backend `grounded_sam2`: text to boxes on key frames, boxes to masks to boxes between them.
+
+Takes clips, gives an instance for each thing that was found; the models are loaded by `open` and
+stay loaded. Imports no torch before that, so that planning costs nothing.
+
+Frames are decoded once and held as one pack: pieces of one or several windows, never more than
+`TrackConfig.piece_frames` of them. All key frames of a pack are detected together, then each piece
+is followed; what a track remembers goes on from piece to piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from earshot.errors import DeviceError
+from earshot.geometry.tubes import ABSENT, VISIBLE
+from earshot.media.display import Frame
+from earshot.media.frames import TimedFrame
+from earshot.schemas.base import digest_of
+from earshot.schemas.config import TrackConfig
+from earshot.store.stage import Estimate
+from earshot.tasks.track_objects.association import Detections
+from earshot.tasks.track_objects.follow import Track, WindowFollower
+from earshot.tasks.track_objects.grounded_sam2 import weights
+from earshot.tasks.track_objects.pieces import Piece, key_frames, pack
+from earshot.tasks.track_objects.protocol import Clip, Found, Target, TrackResult
+
+if TYPE_CHECKING:
+    from earshot.tasks.track_objects.grounded_sam2.detector import Sought
+    from earshot.tasks.track_objects.grounded_sam2.load import Models
+    from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
+
+# Frames that the detector takes at once.
+DETECT_BATCH = 8
+
+
+@dataclass(eq=False)
+class _Window:
+    """A clip being followed: the frames held of it, and what was found so far."""
+
+    clip: Clip
+    keys: frozenset[int]
+    sought: list[Sought]
+    propagator: Sam2Propagator
+    follower: WindowFollower
+    frames: dict[int, Frame]
+    best: npt.NDArray[np.float64]
+    source: Iterator[TimedFrame] | None = None
+    found: dict[int, Detections] = field(default_factory=dict)
+
+
+class GroundedSam2Tracker:
+    """Grounding DINO and SAM 2 video of transformers.
+
+    Settings: `TrackConfig.detector`, `segmenter`, `box_threshold`, `text_threshold`, `key_every_s`,
+    `piece_frames` and `device`.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+        InputError: from `digest` and `open`: no weights, or not those of such a model.
+        DeviceError: from `open` and `track`: no such device, or too little memory on it.
+    """
+
+    backend = "grounded_sam2"
+    backend_version = "1"
+    looks = True
+
+    def __init__(self, config: TrackConfig) -> None:
+        self._config = config
+        self._models: Models | None = None
+
+    @cached_property
+    def weights_digest(self) -> str | None:
+        """Digest of the files of both models, wherever they lie."""
+        return digest_of([weights.digest(folder) for folder in self._folders])
+
+    def open(self) -> None:
+        """Load the models; those of the call before, if it asked for the same."""
+        weights.check_extra()
+        detector, segmenter = self._folders
+        from earshot.tasks.track_objects.grounded_sam2.load import load
+
+        self._models = load(detector, segmenter, self._config.device, DETECT_BATCH)
+
+    def close(self) -> None:
+        """Do nothing: the models stay for the next batch of videos."""
+
+    def digest(self) -> str:
+        """Return the digest of backend, version, settings and weights."""
+        weights.check_extra()
+        config = self._config
+        settings = {
+            "box_threshold": config.box_threshold,
+            "text_threshold": config.text_threshold,
+            "key_every_s": config.key_every_s,
+            "piece_frames": config.piece_frames,
+            "device": config.device,
+        }
+        return digest_of([self.backend, self.backend_version, settings, self.weights_digest])
+
+    def stamp(self, video_id: str) -> str | None:
+        """Return None: it takes nothing but clips."""
+        del video_id
+        return None
+
+    def estimate(self, clips: Iterable[Clip]) -> Estimate:
+        """Return the frames that are followed, and those among them that are detected."""
+        lengths = [(len(clip.times_s), self._keys(clip)) for clip in clips]
+        return Estimate(
+            frames=sum(length for length, _ in lengths),
+            detector_frames=sum(len(keys) for _, keys in lengths),
+        )
+
+    def track(self, clips: Iterable[Clip]) -> Iterator[TrackResult]:
+        """Yield what was found in each clip, in order; raises what its frame source raises."""
+        windows = [self._window(clip) for clip in clips]
+        lengths = [len(window.clip.times_s) for window in windows]
+        every = round(self._config.key_every_s * max(map(_fps, windows), default=1.0))
+        overlap = min(max(every, 1), self._config.piece_frames // 2)
+        try:
+            for pieces in pack(lengths, self._config.piece_frames, overlap):
+                yield from self._follow(windows, pieces, overlap)
+        finally:
+            for window in windows:
+                close = getattr(window.source, "close", None)
+                if close is not None:
+                    close()
+
+    @cached_property
+    def _folders(self) -> tuple[Path, Path]:
+        config = self._config
+        return (
+            weights.folder_of(config.detector, "detector"),
+            weights.folder_of(config.segmenter, "segmenter"),
+        )
+
+    def _keys(self, clip: Clip) -> list[int]:
+        return key_frames(len(clip.times_s), _rate(clip), self._config.key_every_s)
+
+    def _window(self, clip: Clip) -> _Window:
+        from earshot.tasks.track_objects.grounded_sam2.detector import Sought
+        from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
+
+        assert self._models is not None, "open() comes first"
+        config, frames = self._config, dict[int, Frame]()
+        propagator = Sam2Propagator(self._models.segmenter, frames)
+        return _Window(
+            clip=clip,
+            keys=frozenset(self._keys(clip)),
+            sought=[Sought(target.name, target.phrase) for target in clip.targets],
+            propagator=propagator,
+            follower=WindowFollower(
+                len(clip.times_s), propagator, config.box_threshold, config.text_threshold
+            ),
+            frames=frames,
+            best=np.zeros(len(clip.targets)),
+        )
+
+    def _follow(
+        self, windows: list[_Window], pieces: list[Piece], overlap: int
+    ) -> Iterator[TrackResult]:
+        """Decode, detect and follow the pieces of a pack; yield the windows that end in it."""
+        import torch
+
+        assert self._models is not None
+        for piece in pieces:
+            self._decode(windows[piece.window], piece)
+        try:
+            self._detect(windows, pieces)
+            for piece in pieces:
+                window = windows[piece.window]
+                window.follower.advance(piece.first, piece.stop, piece.reach, window.found)
+                window.found.clear()
+                for frame in [at for at in window.frames if at < piece.stop - overlap]:
+                    del window.frames[frame]
+                window.propagator.release(piece.stop - overlap)
+                if piece.stop == len(window.clip.times_s):
+                    window.frames.clear()
+                    window.propagator.release(piece.stop)
+                    yield _result(window)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"track.piece_frames = {self._config.piece_frames}: too little memory on the "
+                f"{self._config.device}; lower it, or choose a smaller track.segmenter"
+            ) from error
+
+    def _decode(self, window: _Window, piece: Piece) -> None:
+        """Read the frames of a piece that are not held yet."""
+        assert self._models is not None
+        if window.source is None:
+            models = self._models
+            side = max(models.detector.long_side_px, models.segmenter.image_size)
+            window.source = window.clip.open_frames(side).frames(window.clip.times_s)
+        for at in range(piece.first, piece.stop):
+            _, window.frames[at] = next(window.source)
+        if piece.stop == len(window.clip.times_s):
+            # Lets the source end, so that the next window may have one.
+            next(window.source, None)
+
+    def _detect(self, windows: list[_Window], pieces: list[Piece]) -> None:
+        assert self._models is not None
+        wanted = [
+            (windows[piece.window], at)
+            for piece in pieces
+            for at in range(piece.first, piece.stop)
+            if at in windows[piece.window].keys
+        ]
+        results = self._models.detector.detect(
+            [window.frames[at] for window, at in wanted], [window.sought for window, _ in wanted]
+        )
+        for (window, at), found in zip(wanted, results, strict=True):
+            window.found[at] = found
+            window.best = np.maximum(window.best, found.scores.max(axis=0, initial=0.0))
+
+
+def _rate(clip: Clip) -> float:
+    times_s = clip.times_s
+    return 1 / (times_s[1] - times_s[0]) if len(times_s) > 1 else 1.0
+
+
+def _fps(window: _Window) -> float:
+    return _rate(window.clip)
+
+
+def _result(window: _Window) -> TrackResult:
+    found, refused = [], {}
+    for index, target in enumerate(window.clip.targets):
+        tracks = [track for track in window.follower.tracks if track.name == index]
+        tracks = [track for track in tracks if not np.isnan(track.boxes).all()]
+        found += _instances(target, tracks)
+        if not tracks:
+            refused[target.object_id] = (
+                f"no {target.name} found: the best detection scores {window.best[index]:.2f}"
+            )
+    return TrackResult(window.clip, tuple(found), refused)
+
+
+def _instances(target: Target, tracks: list[Track]) -> list[Found]:
+    """Return a target's instances; a group is one, in the hull of its members.
+
+    Where the captions speak of fewer than were found, which of them is meant is not known.
+    """
+    if not tracks:
+        return []
+    if target.is_group:
+        boxes = np.stack([track.boxes for track in tracks])
+        scores = np.stack([track.scores for track in tracks])
+        low, high = np.fmin.reduce(boxes[..., :2]), np.fmax.reduce(boxes[..., 2:])
+        return [_found(target, np.concatenate([low, high], axis=1), np.fmax.reduce(scores), False)]
+    doubtful = target.count is not None and len(tracks) > target.count
+    return [_found(target, track.boxes, track.scores, doubtful) for track in tracks]
+
+
+def _found(
+    target: Target,
+    boxes: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+    is_doubtful: bool,
+) -> Found:
+    boxes = np.clip(boxes, 0.0, 1.0)
+    with np.errstate(invalid="ignore"):
+        # Rows are rounded to 6 places: what has no area then is not visible.
+        sides = np.round(boxes[:, 2:], 6) - np.round(boxes[:, :2], 6)
+        there = np.asarray((sides > 0).all(axis=1))
+    return Found(
+        object_id=target.object_id,
+        boxes=np.where(there[:, None], boxes, np.nan),
+        states=np.where(there, VISIBLE, ABSENT).astype(np.int8),
+        scores=np.where(there, scores, np.nan),
+        source="propagated",
+        synchrony=None,
+        flags=("ambiguous_identity",) if is_doubtful else (),
+    )

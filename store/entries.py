@@ -12,17 +12,21 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from earshot.errors import WorkspaceError
 from earshot.schemas.arrow import from_table
 from earshot.schemas.manifest import ManifestEntry
-from earshot.store.keys import View
+from earshot.store.keys import VIEW_HEX, View
+from earshot.store.state_rows import VideoNumbers, hex_of
 from earshot.store.workspace import Workspace, write_atomic
 
 _BLOCK = 256
 _BLOCKS = 8
+_DIGEST = pa.binary(VIEW_HEX // 2)
 _NESTED = frozenset({"captions", "events"})
 
 
@@ -70,39 +74,53 @@ class EntryViews:
         workspace: where they are kept.
         input_digest: of the manifest that the entries come from.
         entries: the rows.
+        videos: their numbers.
     """
 
     def __init__(
-        self, workspace: Workspace, input_digest: str, entries: Mapping[str, ManifestEntry]
+        self,
+        workspace: Workspace,
+        input_digest: str,
+        entries: Mapping[str, ManifestEntry],
+        videos: VideoNumbers,
     ) -> None:
         self._file: Path = workspace.cache / "index" / f"input-{input_digest}.parquet"
         self._entries = entries
-        self._known: dict[str, dict[str, str]] = {}
+        self._videos = videos
+        # All zeros: not known yet.
+        self._known: dict[str, NDArray[np.uint8]] = {}
         self._is_read = False
         self._new = 0
 
-    def digests(self, view: View, videos: Sequence[str]) -> list[str]:
+    def digests(self, view: View, videos: NDArray[np.int64]) -> list[str]:
         """Return the digest of each video's entry in a view."""
         self._read()
-        known = self._known.setdefault(view.name, {})
-        missing = [video_id for video_id in videos if video_id not in known]
+        if view.name not in self._known:
+            self._known[view.name] = np.zeros((self._videos.entries, VIEW_HEX // 2), np.uint8)
+        known = self._known[view.name]
+        missing = np.unique(videos[~known[videos].any(axis=1)])
         for at in range(0, len(missing), _BLOCK):
             block = missing[at : at + _BLOCK]
-            for video_id, entry in zip(block, self._some(block, view), strict=True):
-                known[video_id] = view.digest([entry])
+            told = [view.digest([entry]) for entry in self._some(self._videos.ids(block), view)]
+            known[block] = np.frombuffer(bytes.fromhex("".join(told)), np.uint8).reshape(
+                len(block), -1
+            )
         self._new += len(missing)
-        return [known[video_id] for video_id in videos]
+        return hex_of(known[videos])
 
     def save(self, *, on_the_way: bool = False) -> None:
         """Write what is new, if it is much and the folder can be written (`StageStates.save`)."""
-        known = sum(map(len, self._known.values()))
-        if self._new < (max(_BLOCK, known // 3) if on_the_way else _BLOCK):
+        known = self._videos.entries * len(self._known)
+        if self._new < (max(_BLOCK, known // 8) if on_the_way else _BLOCK):
             return
-        videos = list(self._entries)
-        columns = {name: [known.get(v) for v in videos] for name, known in self._known.items()}
-        table = pa.table({"video_id": videos, **columns})
+        columns = {
+            name: pa.FixedSizeBinaryArray.from_buffers(
+                _DIGEST, len(known), [None, pa.py_buffer(known)]
+            )
+            for name, known in self._known.items()
+        }
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        pq.write_table(pa.table(columns), sink, compression="lz4", write_page_checksum=True)
         try:
             write_atomic(self._file, sink.getvalue())
         except WorkspaceError:  # plan works on a read-only disk too
@@ -122,7 +140,12 @@ class EntryViews:
             table = pq.read_table(self._file, page_checksum_verification=True)
         except (OSError, ValueError, pa.ArrowException):
             return
-        videos = table.column("video_id").to_pylist()
-        for name in set(table.column_names) - {"video_id"}:
-            pairs = zip(videos, table.column(name).to_pylist(), strict=True)
-            self._known[name] = {video_id: digest for video_id, digest in pairs if digest}
+        # In order of the ids, which the manifest's digest in the name of the file tells.
+        if table.num_rows != self._videos.entries:
+            return
+        for field in table.schema:
+            if field.type == _DIGEST:
+                whole = table.column(field.name).combine_chunks()
+                told = np.frombuffer(whole.buffers()[1], np.uint8, len(whole) * _DIGEST.byte_width,
+                    whole.offset * _DIGEST.byte_width)  # fmt: skip
+                self._known[field.name] = told.reshape(len(whole), -1).copy()

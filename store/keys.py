@@ -95,9 +95,9 @@ class KeyMaker:
         digests = stage.digests()
         config_digest = digest_of(stage.keyed_config())
         self.views = tuple(View.of(reads) for reads in stage.reads if reads.fields)
-        self._made_of = (stage.version, config_digest, digests.prompt, digests.model)
+        self.made_of = (stage.version, config_digest, digests.prompt, digests.model)
         names = [view.name for view in self.views]
-        self._begun = hashlib.sha256(canonical_json([stage.name, *self._made_of, names]))
+        self._begun = hashlib.sha256(canonical_json([stage.name, *self.made_of, names]))
 
     def key(self, digests: Iterable[str], outside: str = "") -> Key:
         """Return the key of a video.
@@ -106,7 +106,26 @@ class KeyMaker:
             digests: of `views`, in their order.
             outside: digest of what is not in tables.
         """
-        input_digest = sha256_hex(" ".join((*digests, outside)).encode())
-        whole = self._begun.copy()
-        whole.update(input_digest.encode())
-        return Key(whole.hexdigest(), *self._made_of, input_digest)
+        return self.whole(self.many([[digest] for digest in digests], [outside])[0])
+
+    def many(
+        self, digests: Sequence[Sequence[str]], outside: Sequence[str]
+    ) -> list[tuple[str, bytes]]:
+        """Return the input digest and the key's 32 bytes of many videos.
+
+        Args:
+            digests: of `views`, in their order; in each, of the videos.
+            outside: of each video, the digest of what is not in tables.
+        """
+        begun, sha256 = self._begun, hashlib.sha256
+        made = []
+        for told in zip(*digests, outside, strict=True):
+            input_digest = sha256(" ".join(told).encode()).hexdigest()
+            whole = begun.copy()
+            whole.update(input_digest.encode())
+            made.append((input_digest, whole.digest()))
+        return made
+
+    def whole(self, made: tuple[str, bytes]) -> Key:
+        """Return one of `many` with the parts it was made of."""
+        return Key(made[1].hex(), *self.made_of, made[0])

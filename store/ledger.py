@@ -15,7 +15,8 @@ from earshot.errors import ReconcileError
 from earshot.schemas.ledger import STATUSES, ItemKind
 from earshot.store.item_counts import read_counts
 from earshot.store.snapshot import Snapshot
-from earshot.store.states import Found
+from earshot.store.state_rows import NOTHING
+from earshot.store.states import Rows, StageStates
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ class StageCount:
 def count_stages(snapshot: Snapshot) -> list[StageCount]:
     """Return the counts of every stage, videos first, then the stage's own item kind."""
     counts: list[StageCount] = []
-    for name, stage in snapshot.stages.items():
-        reached = snapshot.reach(name)
-        found = [one for one in snapshot.look(name, reached) if one]
-        counts.append(_videos(snapshot, name, reached, found))
-        if stage.item_kind is not None:
-            counts.append(_items(name, stage.item_kind, found))
+    everything = snapshot.numbers()
+    with snapshot.lock:
+        for name, stage in snapshot.stages.items():
+            reached = snapshot.reached(name, everything)
+            rows = snapshot.latest_rows(name, reached)
+            rows = rows[rows != NOTHING]
+            counts.append(_videos(snapshot, name, len(reached), rows))
+            if stage.item_kind is not None:
+                counts.append(_items(snapshot.states[name], name, stage.item_kind, rows))
     return counts
 
 
@@ -78,36 +82,45 @@ def reconcile(counts: list[StageCount]) -> None:
         )
 
 
-def _videos(snapshot: Snapshot, stage: str, reached: list[str], found: list[Found]) -> StageCount:
-    statuses = Counter(snapshot.status(one) for one in found)
-    reasons = Counter(
-        "dropped" if snapshot.status(one) != one.state.status else one.state.reason_code
-        for one in found
-        if one.state.reason_code
-    )
+def _videos(snapshot: Snapshot, stage: str, n_in: int, rows: Rows) -> StageCount:
+    states = snapshot.states[stage]
+    statuses: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for (status, reason), number in states.tally(rows, "status", "reason_code").items():
+        statuses[str(status)] += number
+        if reason:
+            reasons[reason] += number
+    for _, found, decision in snapshot.decided(stage, rows):
+        if decision.action != "drop" or found.state.status != "quarantined":
+            continue
+        statuses["quarantined"] -= 1
+        statuses["filtered"] += 1
+        if found.state.reason_code:
+            reasons[found.state.reason_code] -= 1
+            reasons["dropped"] += 1
     return StageCount(
         stage,
         "video",
-        len(reached),
-        dict(statuses),
-        {str(code): n for code, n in sorted(reasons.items(), key=lambda pair: str(pair[0]))},
-        pending=len(reached) - len(found),
-        seconds=sum(one.state.seconds for one in found),
+        n_in,
+        dict(+statuses),
+        dict(sorted((+reasons).items())),
+        pending=n_in - len(rows),
+        seconds=float(states.column("seconds", rows).sum()),
     )
 
 
-def _items(stage: str, kind: ItemKind, found: list[Found]) -> StageCount:
+def _items(states: StageStates, stage: str, kind: ItemKind, rows: Rows) -> StageCount:
     statuses: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for counted, times in Counter(one.state.item_counts for one in found).items():
-        for status, reason, number in read_counts(counted):
+    for (counted,), times in states.tally(rows, "item_counts").items():
+        for status, reason, number in read_counts(counted or ""):
             statuses[status] += number * times
             if reason is not None:
                 reasons[reason] += number * times
     return StageCount(
         stage,
         kind,
-        sum(one.state.n_items for one in found),
+        int(states.column("n_items", rows).sum()),
         dict(statuses),
         dict(sorted(reasons.items())),
     )

@@ -12,12 +12,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earshot.errors import InputError
 from earshot.schemas.config import RunConfig
-from earshot.store.keys import Key
-from earshot.store.snapshot import Snapshot
+from earshot.store.snapshot import Numbers, Snapshot
 from earshot.store.stage import Estimate, Stage
-from earshot.store.states import Found, State
+from earshot.store.state_rows import NOTHING
+from earshot.store.states import Rows
 
 _AT_ONCE = 1000
 
@@ -137,7 +140,7 @@ def plan(
 ) -> list[StagePlan]:
     """Return what each of some stages (default: the selected ones) has to do, in order."""
     chosen = selection.stages(snapshot.stages) if stages is None else stages
-    videos = sorted(selection.videos or snapshot.entries)
+    videos = snapshot.numbers(selection.videos)
     plans: list[StagePlan] = []
     behind: set[str] = set()
     blocked: dict[str, int] = {}
@@ -147,9 +150,10 @@ def plan(
             plans.append(replace(one, blocked=dict(blocked)))
             behind |= set(one.todo)
         else:
-            reached = snapshot.reach(name, videos)
-            founds = snapshot.look(name, reached)
-            waiting = sum(found is None or snapshot.is_again(found) for found in founds)
+            with snapshot.lock:
+                rows = snapshot.latest_rows(name, snapshot.reached(name, videos))
+                there = rows[rows != NOTHING]
+                waiting = len(rows) - len(there) + int(snapshot.are_again(name, there).sum())
             blocked |= {name: waiting} if waiting else {}
     return plans
 
@@ -192,26 +196,21 @@ def _plan_stage(
     *,
     cost: bool = True,
 ) -> StagePlan:
-    reached = snapshot.reach(stage.name, selection.videos or snapshot.entries)
-    founds = snapshot.look(stage.name, reached)
-    kinds = {
-        video_id: _kind(snapshot, stage.name, found, selection)
-        for video_id, found in zip(reached, founds, strict=True)
-    }
-    known = snapshot.states[stage.name].by_video
-    changed = [v for v, kind in kinds.items() if kind == "missing" and v in known]
-    keys = snapshot.keys(stage.name, changed) if changed else {}
-    why = {video_id: _why(known[video_id], key) for video_id, key in keys.items()}
-    counts = Counter(kinds.values())
-    work = tuple(v for v in reached if kinds[v] not in ("fresh", "quarantined"))
+    with snapshot.lock:
+        reached = snapshot.reached(stage.name, snapshot.numbers(selection.videos))
+        rows = snapshot.latest_rows(stage.name, reached)
+        again, quarantined = _kinds(snapshot, stage.name, rows, selection)
+        missing = rows == NOTHING
+        why = _why(snapshot, stage.name, reached[missing])
+        work = tuple(snapshot.videos.ids(reached[missing | again]))
     unseen = sorted(behind - set(work))
     return StagePlan(
         stage.name,
-        fresh=counts["fresh"],
+        fresh=len(reached) - len(work) - int(quarantined.sum()),
         stale=dict(sorted(Counter(why.values()).items())),
-        missing=counts["missing"] - len(why),
-        again=counts["again"],
-        quarantined=counts["quarantined"],
+        missing=int(missing.sum()) - len(why),
+        again=int(again.sum()),
+        quarantined=int(quarantined.sum()),
         behind=len(unseen),
         todo=work,
         why=why,
@@ -221,36 +220,57 @@ def _plan_stage(
     )
 
 
-def _kind(snapshot: Snapshot, stage: str, found: Found | None, selection: Selection) -> str:
-    if found is None:
-        return "missing"
-    forced = stage in selection.force or (stage, found.state.video_id) in selection.again
-    if forced and found.state.run_id != selection.run_id:
-        return "again"
+def _kinds(
+    snapshot: Snapshot, stage: str, rows: Rows, selection: Selection
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tell which of the latest rows are computed again, and which are left in quarantine."""
+    states, there = snapshot.states[stage], np.flatnonzero(rows != NOTHING)
+    own = rows[there]
+    here = states.column("run_id", own) == states.text(selection.run_id)
+    forced = np.full(len(own), stage in selection.force)
+    if named := [video_id for name, video_id in selection.again if name == stage]:
+        forced |= np.isin(states.column("video", own), snapshot.videos.of(named))
+    status, are_again = states.column("status", own), snapshot.are_again(stage, own)
+    stopped = status == states.text("quarantined")
+    for at, _, decision in snapshot.decided(stage, own):
+        stopped[at] &= decision.action != "drop"
+    again, quarantined = np.zeros((2, len(rows)), np.bool_)
     # What waits is asked again in every run, but once.
-    if found.state.status == "waiting" and found.state.run_id != selection.run_id:
-        return "again"
-    if snapshot.is_again(found):
-        return "again" if found.state.run_id != selection.run_id else "quarantined"
-    return "quarantined" if snapshot.status(found) == "quarantined" else "fresh"
+    again[there] = ~here & (forced | (status == states.text("waiting")) | are_again)
+    quarantined[there] = ~again[there] & (are_again | stopped)
+    return again, quarantined
 
 
-def _why(known: Sequence[Found], key: Key) -> str:
-    """Name the parts of the key that differ from the nearest earlier one."""
-    changes = [_differences(found.state, key) for found in known]
-    fewest = min(len(names) for names in changes)
-    return "+".join(next(names for names in changes if len(names) == fewest))
-
-
-def _differences(state: State, key: Key) -> list[str]:
-    parts = {
-        "code": state.stage_version != key.stage_version,
-        "config": state.config_digest != key.config_digest,
-        "prompt": state.prompt_digest != key.prompt_digest,
-        "model": state.model_digest != key.model_digest,
-        "input": state.input_digest != key.input_digest,
+def _why(snapshot: Snapshot, stage: str, videos: Numbers) -> dict[str, str]:
+    """Name the parts of the key that differ from the nearest earlier one, of videos with any."""
+    states, maker = snapshot.states[stage], snapshot.maker(stage)
+    videos = videos[states.last(videos) != NOTHING]
+    inputs = "".join(snapshot.input_digests(stage, videos))
+    words = np.frombuffer(bytes.fromhex(inputs), "<u8").reshape(-1, 4)
+    parts = [("code", "stage_version"), ("config", "config_digest")]
+    parts += [("prompt", "prompt_digest"), ("model", "model_digest")]
+    now = [states.text(told) for told in maker.made_of]
+    nearest = np.full(len(videos), -1)
+    fewest = np.full(len(videos), len(now) + 2)
+    at, left = states.last(videos), np.arange(len(videos))
+    while len(left):
+        rows = at[left]
+        differs = [
+            states.column(name, rows) != own for (_, name), own in zip(parts, now, strict=True)
+        ]
+        differs.append((states.column("input_digest", rows) != words[left]).any(axis=1))
+        number = np.sum(differs, axis=0)
+        nearer = number <= fewest[left]  # of equally near ones the first
+        bits = np.sum([told << place for place, told in enumerate(differs)], axis=0)
+        nearest[left[nearer]], fewest[left[nearer]] = bits[nearer], number[nearer]
+        at[left] = states.column("before", rows)
+        left = left[at[left] != NOTHING]
+    names = [*(name for name, _ in parts), "input"]
+    said = {
+        bits: "+".join(name for place, name in enumerate(names) if bits >> place & 1)
+        for bits in np.unique(nearest).tolist()
     }
-    return [name for name, differs in parts.items() if differs]
+    return dict(zip(snapshot.videos.ids(videos), (said[at] for at in nearest.tolist()), strict=True))
 
 
 def _cost(snapshot: Snapshot, stage: Stage[Any], videos: tuple[str, ...]) -> Estimate:

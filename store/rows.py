@@ -10,8 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from earshot.errors import PartError, PartGoneError, WorkspaceError
 from earshot.schemas.arrow import from_table
@@ -34,7 +36,7 @@ class Rows:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._videos_of: dict[tuple[Part, str], frozenset[str]] = {}
+        self._videos_of: dict[tuple[Part, str], NDArray[np.int64]] = {}
 
     def table(self, kind: type[Record], videos: Sequence[str]) -> pa.Table:
         """Return the current rows of a table with its `digest` column, sorted by its key."""
@@ -81,7 +83,7 @@ class Rows:
 
     def ledger(self, stage: str, videos: Iterable[str]) -> pa.Table:
         """Return the ledger rows of the videos' latest states in a stage, as a table."""
-        founds = (self._snapshot.latest(stage, video_id) for video_id in videos)
+        founds = self._snapshot.look(stage, list(videos))
         pieces = [
             _matching(piece, keys, "key").select(LedgerRow.ARROW.names)
             for part, keys in _by_part(found for found in founds if found).items()
@@ -89,23 +91,23 @@ class Rows:
         ]
         return pa.concat_tables(pieces) if pieces else LedgerRow.ARROW.empty_table()
 
-    def of_one_state(self, kind: type[Record], owner: str, videos: Sequence[str]) -> frozenset[str]:
-        """Return the videos whose rows of an accumulating table all come from one state."""
+    def of_one_state(
+        self, kind: type[Record], owner: str, videos: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Tell which videos' rows of an accumulating table all come from one state."""
         states = self._snapshot.states[owner]
-        by_people = [self._judged(part, kind) for part in states.parts if part.holds_people_work()]
-        return frozenset(
-            video_id
-            for video_id in videos
-            if len(states.by_video.get(video_id, ())) == 1
-            and not any(video_id in judged for judged in by_people)
-        )
+        alone = states.is_only(videos)
+        for part in states.parts:
+            if part.holds_people_work():
+                alone &= ~np.isin(videos, self._judged(part, kind))
+        return alone
 
-    def _judged(self, part: Part, kind: type[Record]) -> frozenset[str]:
+    def _judged(self, part: Part, kind: type[Record]) -> NDArray[np.int64]:
         """Return the videos of which a part with people's work has rows of a table."""
         if (part, kind.TABLE) not in self._videos_of:
             piece = self._kept_read(part, kind)
-            videos = frozenset(piece.column("video_id").to_pylist() if piece is not None else ())
-            self._videos_of[part, kind.TABLE] = videos
+            videos = set(piece.column("video_id").to_pylist() if piece is not None else ())
+            self._videos_of[part, kind.TABLE] = self._snapshot.videos.of(videos)
         return self._videos_of[part, kind.TABLE]
 
     def _entries(self, reads: Reads, videos: Sequence[str]) -> dict[str, list[Record]]:
@@ -121,8 +123,12 @@ class Rows:
         names = list(dict.fromkeys((*columns, "video_id", *kind.KEY)))
         if kind.ACCUMULATES:
             return self._accumulated(kind, owner, videos, names)
-        founds = (self._snapshot.current(owner, video_id) for video_id in videos)
-        with_rows = (f for f in founds if f and f.state.status in ("done", "waiting"))
+        founds = (f for f in self._snapshot.look(owner, videos) if f)
+        with_rows = (
+            found
+            for found in founds
+            if found.state.status in ("done", "waiting") and not self._snapshot.is_again(found)
+        )
         pieces = [
             _matching(piece, keys).select(names)
             for part, keys in _by_part(with_rows).items()
@@ -137,7 +143,8 @@ class Rows:
         keys = {v: key.key for v, key in snapshot.keys(owner, videos).items()}
         states = snapshot.states[owner]
         # Rows come with a state of their video; people's are looked for wherever there are any.
-        wanted = {found.part for v in videos for found in states.by_video.get(v, ())}
+        history = snapshot.history(owner, videos)
+        wanted = {found.part for founds in history for found in founds}
         wanted |= {part for part in states.parts if part.holds_people_work()}
         seen: set[tuple[Any, ...]] = set()
         pieces = []

@@ -93,10 +93,11 @@ def run_batch(
     if not videos:
         return Receipt(stage.name, {}, 0.0)
     keys = snapshot.keys(stage.name, videos)
-    snapshot.look(stage.name, videos)  # at once, as attempts are asked for one by one
+    before = dict(zip(videos, snapshot.look(stage.name, videos), strict=True))
     givens = snapshot.inputs(stage, [video_id for video_id in videos if video_id in keys])
     for video_id, given in givens.items():
-        given.attempt = _attempts(snapshot, stage.name, video_id)
+        earlier = before[video_id]
+        given.attempt = 1 if earlier is None else earlier.state.attempts + 1
     counts: dict[Status, int] = {}
     pending = _Pending()
     last_commit = time.monotonic()
@@ -231,11 +232,6 @@ def _mismatch(
                 f"missing {sorted(missing)[:3]}, unknown {sorted(extra)[:3]}, or one twice"
             )
     return None
-
-
-def _attempts(snapshot: Snapshot, stage: str, video_id: str) -> int:
-    before = snapshot.latest(stage, video_id)
-    return 1 if before is None else before.state.attempts + 1
 
 
 def _collect(

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from earshot.errors import InputError, PartGoneError
 from earshot.schemas.base import Record, digest_of
@@ -19,15 +21,19 @@ from earshot.schemas.build import Build
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.manifest import ManifestEntry
 from earshot.store.entries import EntryViews
-from earshot.store.keys import VIEW_HEX, Key, KeyMaker, View, place_of, views_of
+from earshot.store.keys import Key, KeyMaker, View, views_of
 from earshot.store.parts import Part
 from earshot.store.quarantine import Decision, read_decisions
 from earshot.store.rows import Rows
 from earshot.store.stage import Stage, StageInput
-from earshot.store.states import Found, StageStates
+from earshot.store.state_rows import NOTHING, VideoNumbers
+from earshot.store.states import Found, Rows as StateRows, StageStates
 from earshot.store.workspace import Workspace
 
 T = TypeVar("T")
+Numbers = NDArray[np.int64]
+"""Numbers of videos in `Snapshot.videos`."""
+_UNASKED = -2
 _AT_ONCE = 1000
 _LOOKS = 5
 _ASKED_AT_ONCE = 16
@@ -39,6 +45,8 @@ class Snapshot:
     Attributes:
         workspace, build, entries: what it looks at.
         stages: by name, in order.
+        videos: the numbers by which videos are asked for many at once.
+        lock: hold it as long as numbers of rows have to mean the same.
         states: what was ever committed, by stage.
         views: what the stages declare of the tables that each stage writes.
     """
@@ -54,35 +62,42 @@ class Snapshot:
         self.build = build
         self.entries = entries
         self.stages = {stage.name: stage for stage in stages}
-        self.states = {name: StageStates(workspace, name) for name in self.stages}
+        self.videos = VideoNumbers(entries)
+        self.states = {name: StageStates(workspace, name, self.videos) for name in self.stages}
         self.views = views_of(stages)
         self._before = dict(zip(self.stages, [None, *self.stages], strict=False))
         self._owner = {kind.TABLE: stage.name for stage in stages for kind in stage.writes}
         self._makers: dict[str, KeyMaker] = {}
-        self._latest: dict[str, dict[str, Found | None]] = {name: {} for name in self.stages}
+        self._latest = {name: np.empty(0, np.intp) for name in self.stages}
         self._late_views: dict[tuple[str, str, Part], str] = {}
         self._decisions: dict[tuple[str, str, str, int], Decision] = {}
-        self._entry_views = EntryViews(workspace, build.input_digest, entries)
+        self._decided: dict[str, Numbers] = {}
+        self._entry_views = EntryViews(workspace, build.input_digest, entries, self.videos)
         self._rows = Rows(self)
         # Batches run in threads, and one of them may look at the folder while others ask.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.refresh()
 
     def refresh(self) -> None:
         """Look at the folder again; call it before deciding what is left to do."""
-        with self._lock:
+        with self.lock:
             decisions = read_decisions(self.workspace)
-            changed: set[str] | None = set() if decisions == self._decisions else None
-            self._decisions = decisions
+            changed: Numbers | None = np.empty(0, np.int64)
+            if decisions != self._decisions:
+                changed, self._decisions = None, decisions
+                self._decided = {
+                    name: self.videos.of([at[1] for at in decisions if at[0] == name])
+                    for name in {at[0] for at in decisions}
+                }
             for name, states in self.states.items():
                 # What stands behind a changed row has another key, perhaps.
                 new = states.refresh()
-                changed = None if changed is None or new is None else changed | new
+                changed = None if changed is None or new is None else np.union1d(changed, new)
                 if changed is None:
-                    self._latest[name] = {}
+                    self._latest[name] = np.empty(0, np.intp)
                 else:
-                    for video_id in changed:
-                        self._latest[name].pop(video_id, None)
+                    known = self._latest[name]
+                    known[changed[changed < len(known)]] = _UNASKED
 
     def steady(self, read: Callable[[], T]) -> T:
         """Return what `read` returns; once more where a compaction took away what it looked at.
@@ -101,7 +116,7 @@ class Snapshot:
 
         `on_the_way` says that more is to come: then it is written now and then only.
         """
-        with self._lock:
+        with self.lock:
             for states in self.states.values():
                 states.save(on_the_way=on_the_way)
             self._entry_views.save(on_the_way=on_the_way)
@@ -124,19 +139,17 @@ class Snapshot:
 
     def latest(self, stage: str, video_id: str) -> Found | None:
         """Return the last state under this build's key, also one that will be tried again."""
-        known = self._latest[stage]
-        if video_id in known:
-            return known.get(video_id)
-        with self._lock:
-            self._resolve(stage, [video_id])
-            return self._latest[stage].get(video_id)
+        return self.look(stage, [video_id])[0]
 
     def look(self, stage: str, videos: Sequence[str]) -> list[Found | None]:
         """Return the `latest` of many videos: asked for at once they take a tenth of the time."""
-        with self._lock:
-            self._resolve(stage, videos)
-            known = self._latest[stage]
-            return [known.get(video_id) for video_id in videos]
+        with self.lock:
+            return self.states[stage].founds(self.latest_rows(stage, self.videos.of(videos)))
+
+    def history(self, stage: str, videos: Sequence[str]) -> list[tuple[Found, ...]]:
+        """Return each video's states under whatever keys, in the order of their commits."""
+        with self.lock:
+            return self.states[stage].history(self.videos.of(videos))
 
     def decision(self, found: Found) -> Decision | None:
         """Return what a user decided about a quarantined state, if anything."""
@@ -155,98 +168,137 @@ class Snapshot:
 
         It is done with none whose own input is stale: such a video has no current state there.
         """
-        chosen = sorted(self.entries if videos is None else videos)
+        with self.lock:
+            return self.videos.ids(self.reached(stage, self.numbers(videos)))
+
+    # The same of many videos at once, by numbers
+
+    def numbers(self, videos: Iterable[str] | None = None) -> Numbers:
+        """Return the numbers of some videos of the manifest (default: all) in order of their ids.
+
+        Videos that are not in the manifest are left out.
+        """
+        if videos is None:
+            return np.arange(self.videos.entries)
+        chosen = np.sort(self.videos.of(list(videos)))
+        return chosen[chosen < self.videos.entries]
+
+    def reached(self, stage: str, videos: Numbers) -> Numbers:
+        """Return those videos that the stage before is done with, in the order given."""
         before = self._before[stage]
         if before is None:
-            return chosen
-        with self._lock:
-            self._resolve(before, chosen)
-            return [video_id for video_id in chosen if self._is_done(before, video_id)]
+            return videos[videos < self.videos.entries]
+        rows = self.latest_rows(before, videos)
+        there = rows != NOTHING
+        states = self.states[before]
+        done = states.column("status", rows[there]) == states.text("done")
+        there[there] = done & ~self.are_again(before, rows[there])
+        return videos[there]
+
+    def latest_rows(self, stage: str, videos: Numbers) -> StateRows:
+        """Return the row of each video's `latest` in the stage's states, `NOTHING` for none."""
+        known = self._latest[stage]
+        if len(known) < len(self.videos):
+            known = np.full(len(self.videos), _UNASKED, np.intp)
+            known[: len(self._latest[stage])] = self._latest[stage]
+            self._latest[stage] = known
+        missing = videos[known[videos] == _UNASKED]
+        if len(missing):
+            # The inputs of more at once would fill the memory.
+            size = _AT_ONCE if self._asks_outside(stage) else len(missing)
+            for at in range(0, len(missing), size):
+                block = missing[at : at + size]
+                reached = self.reached(stage, block)
+                keys = [key for _, key in self._make_keys(stage, reached)]
+                words = np.frombuffer(b"".join(keys), "<u8").reshape(-1, 4)
+                known[block] = NOTHING
+                known[reached] = self.states[stage].find(reached, words)
+        return known[videos]
+
+    def are_again(self, stage: str, rows: StateRows) -> NDArray[np.bool_]:
+        """Tell of each row what `is_again` tells of a state."""
+        states = self.states[stage]
+        transient = [states.text(code) for code, reason in REASONS.items() if reason.transient]
+        again = states.column("status", rows) == states.text("quarantined")
+        again &= np.isin(states.column("reason_code", rows), transient)
+        again &= states.column("attempts", rows) < self.build.config.run.max_attempts
+        for at, _, decision in self.decided(stage, rows):
+            again[at] = decision.action == "retry"
+        return again
+
+    def decided(self, stage: str, rows: StateRows) -> list[tuple[int, Found, Decision]]:
+        """Return of which rows a user decided something: their places, the states, and what."""
+        if stage not in self._decided:
+            return []
+        states = self.states[stage]
+        places = np.flatnonzero(np.isin(states.column("video", rows), self._decided[stage]))
+        pairs = zip(places.tolist(), states.founds(rows[places]), strict=True)
+        return [(at, f, decision) for at, f in pairs if f and (decision := self.decision(f))]
 
     # Keys
 
     def keys(self, stage_name: str, videos: Iterable[str]) -> dict[str, Key]:
         """Return the key of each video whose input is there; others are left out."""
-        with self._lock:
-            reached = self._reached(stage_name, list(videos))
-            return dict(zip(reached, self._make_keys(stage_name, reached), strict=True))
+        with self.lock:
+            reached = self.reached(stage_name, self.videos.of(list(videos)))
+            made = self._make_keys(stage_name, reached)
+            whole = self.maker(stage_name).whole
+            return dict(zip(self.videos.ids(reached), map(whole, made), strict=True))
 
-    def _resolve(self, stage_name: str, videos: Sequence[str]) -> None:
-        """Find the latest states of videos, all at once, before they are asked for one by one."""
-        known = self._latest[stage_name]
-        if all(video_id in known for video_id in videos):
-            return
-        with self._lock:
-            known = self._latest[stage_name]
-            missing = [video_id for video_id in videos if video_id not in known]
-            find = self.states[stage_name].find
-            for at in range(0, len(missing), _AT_ONCE):
-                block = missing[at : at + _AT_ONCE]
-                reached = self._reached(stage_name, block)
-                keys = self._make_keys(stage_name, reached)
-                found = [find(v, key.key) for v, key in zip(reached, keys, strict=True)]
-                known.update(dict.fromkeys(block))
-                known.update(zip(reached, found, strict=True))
+    def input_digests(self, stage_name: str, videos: Numbers) -> list[str]:
+        """Return that part of the keys of videos whose input is there in which they differ."""
+        return [input_digest for input_digest, _ in self._make_keys(stage_name, videos)]
 
-    def _reached(self, stage_name: str, videos: Sequence[str]) -> list[str]:
-        before = self._before[stage_name]
-        if before is None:
-            return [video_id for video_id in videos if video_id in self.entries]
-        self._resolve(before, videos)
-        return [video_id for video_id in videos if self._is_done(before, video_id)]
+    def maker(self, stage_name: str) -> KeyMaker:
+        """Return what makes the keys of a stage."""
+        if stage_name not in self._makers:
+            self._makers[stage_name] = KeyMaker(self.stages[stage_name])
+        return self._makers[stage_name]
 
-    def _is_done(self, stage_name: str, video_id: str) -> bool:
-        found = self._latest[stage_name].get(video_id)
-        return found is not None and found.state.status == "done" and not self.is_again(found)
+    def _asks_outside(self, stage_name: str) -> bool:
+        return type(self.stages[stage_name]).outside is not Stage.outside
 
-    def _make_keys(self, stage_name: str, videos: Sequence[str]) -> list[Key]:
-        """Return the keys of videos that all stages before are done with."""
-        stage = self.stages[stage_name]
-        maker = self._makers.get(stage_name)
-        if maker is None:
-            maker = self._makers[stage_name] = KeyMaker(stage)
-        if not videos:
+    def _make_keys(self, stage_name: str, videos: Numbers) -> list[tuple[str, bytes]]:
+        """Return the input digests and keys of videos that all stages before are done with."""
+        if not len(videos):
             return []
+        maker = self.maker(stage_name)
         outside = [""] * len(videos)
-        if type(stage).outside is not Stage.outside:
-            given = self._rows.inputs_on_demand(stage, videos)
+        if self._asks_outside(stage_name):
+            stage = self.stages[stage_name]
+            given = self._rows.inputs_on_demand(stage, self.videos.ids(videos))
             outside = [digest_of(facts) for facts in _outside(stage, given)]
-        columns = [self._digests(view, videos) for view in maker.views]
-        rows = zip(*columns, strict=True) if columns else [()] * len(videos)
-        return [maker.key(row, end) for row, end in zip(rows, outside, strict=True)]
+        return maker.many([self._digests(view, videos) for view in maker.views], outside)
 
-    def _digests(self, view: View, videos: Sequence[str]) -> list[str]:
+    def _digests(self, view: View, videos: Numbers) -> list[str]:
         """Return each video's digest of a view of its current rows."""
         if view.kind is ManifestEntry:
             return self._entry_views.digests(view, videos)
         owner = self.owner(view.kind)
-        known: Iterable[str] = videos
+        rows = self.latest_rows(owner, videos)  # stages before are done: it is there
+        digests = self.states[owner].view_digests(view.name, rows)
         if view.kind.ACCUMULATES:
-            known = self._rows.of_one_state(view.kind, owner, videos)
-        digests = {video_id: self._stored(view, owner, video_id) for video_id in known}
-        late = [video_id for video_id in videos if not digests.get(video_id)]
-        digests.update(self._computed(view, owner, late) if late else {})
-        return [digests[video_id] for video_id in videos]
-
-    def _stored(self, view: View, owner: str, video_id: str) -> str:
-        """Return the digest that lies beside the rows; empty where another view lies there."""
-        found = self.latest(owner, video_id)
-        assert found is not None  # stages before are done
-        at = place_of(view.name, found.state.views)
-        if at >= 0:
-            return found.state.view_digests[at : at + VIEW_HEX]
-        return self._late_views.get((view.name, video_id, found.part), "")
-
-    def _computed(self, view: View, owner: str, videos: Sequence[str]) -> dict[str, str]:
-        """Return digests of rows that were committed before a stage declared this view of them."""
-        records = self._rows.records(view.kind, videos)
-        digests = {video_id: view.digest(found) for video_id, found in records.items()}
-        if not view.kind.ACCUMULATES:
-            for video_id, digest in digests.items():
-                found = self.latest(owner, video_id)
-                if found is not None:
-                    self._late_views[view.name, video_id, found.part] = digest
+            alone = self._rows.of_one_state(view.kind, owner, videos)
+            digests = [one if own else "" for one, own in zip(digests, alone.tolist(), strict=True)]
+        late = [at for at, digest in enumerate(digests) if not digest]
+        if late:
+            told = self._late(view, owner, videos[late])
+            for at, digest in zip(late, told, strict=True):
+                digests[at] = digest
         return digests
+
+    def _late(self, view: View, owner: str, numbers: Numbers) -> list[str]:
+        """Return digests of rows that were committed before a stage declared this view of them."""
+        videos = self.videos.ids(numbers)
+        if view.kind.ACCUMULATES:
+            records = self._rows.records(view.kind, videos)
+            return [view.digest(records[video_id]) for video_id in videos]
+        founds = self.look(owner, videos)
+        at = {v: (view.name, v, found.part) for v, found in zip(videos, founds, strict=True) if found}
+        missing = [video_id for video_id in videos if at[video_id] not in self._late_views]
+        for video_id, records in self._rows.records(view.kind, missing).items():
+            self._late_views[at[video_id]] = view.digest(records)
+        return [self._late_views[at[video_id]] for video_id in videos]
 
     # Rows
 
@@ -275,7 +327,7 @@ class Snapshot:
     def is_again(self, found: Found) -> bool:
         """Whether a state counts as not computed: set aside, or a fault that may be gone."""
         state = found.state
-        if self._decisions and (decision := self.decision(found)) is not None:
+        if (decision := self.decision(found)) is not None:
             return decision.action == "retry"
         if state.status != "quarantined":
             return False

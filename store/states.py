@@ -1,4 +1,4 @@
-"""What was ever committed for one stage: the state of each video under each key, by video.
+"""What was ever committed for one stage: the state of each video under each key, as columns.
 
 Takes a stage's folder of parts. Remembers what it read in `cache/index`, so that a workspace of a
 hundred thousand videos opens in seconds: a part whose files have the sizes and times they had when
@@ -11,22 +11,34 @@ import io
 import json
 import logging
 import os
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from earshot.errors import PartError, WorkspaceError
-from earshot.schemas.base import req, sha256_hex
+from earshot.schemas.base import sha256_hex
 from earshot.schemas.ledger import Status
-from earshot.schemas.state import StageState
+from earshot.store.keys import VIEW_HEX, place_of
 from earshot.store.parts import Part, list_parts, part_names
+from earshot.store.state_rows import (
+    NOTHING,
+    TEXTS,
+    StateRows,
+    Texts,
+    VideoNumbers,
+    hex_of,
+    rows_of,
+    table_of,
+)
 from earshot.store.workspace import Workspace, write_atomic
 
-FORMAT = 1
+FORMAT = 2
 SAVE_FROM = 64
 """Parts that have to be new before the cache is written again."""
 
@@ -34,9 +46,12 @@ SAVE_FROM = 64
 _TICK_S = 2.0
 logger = logging.getLogger("earshot")
 
+Rows = NDArray[np.intp]
+"""Numbers of rows of a stage; `NOTHING` where there is none. They hold until the next refresh."""
+
 
 class State(NamedTuple):
-    """A row of `StageState`, as far as it decides anything: light, for there are many."""
+    """A row of `StageState`, as far as it decides anything."""
 
     video_id: str
     key: str
@@ -63,24 +78,21 @@ class Found(NamedTuple):
     part: Part
 
 
-_UNIQUE = frozenset({"video_id", "key", "input_digest", "view_digests"})
-_FIELDS = {field.name: field for field in StageState.ARROW}
-_SCHEMA = pa.schema([*(_FIELDS[name] for name in State._fields), req("part", pa.int32())])
-
-
 class StageStates:
     """The states of a stage, as of the last `refresh`.
 
     Attributes:
         parts: the committed parts, in order.
         damaged: parts that can't be read, with what is wrong.
-        by_video: states of each video in the order of their commits.
     """
 
-    def __init__(self, workspace: Workspace, stage: str) -> None:
+    def __init__(self, workspace: Workspace, stage: str, videos: VideoNumbers) -> None:
         self.parts: list[Part] = []
         self.damaged: dict[Part, str] = {}
-        self.by_video: dict[str, tuple[Found, ...]] = {}
+        self._videos = videos
+        self._texts = Texts()
+        self._rows = StateRows()
+        self._numbered: list[Part] = []
         self._workspace = workspace
         self._stage = stage
         self._names: frozenset[str] | None = None
@@ -88,32 +100,125 @@ class StageStates:
         self._saved: frozenset[str] = frozenset()
         self._folder_time = _FolderTime(workspace.stages / stage)
 
-    def refresh(self) -> set[str] | None:
+    def refresh(self) -> NDArray[np.int64] | None:
         """Look at the folder again; return the videos whose states changed, None for all."""
+        nothing = np.empty(0, np.int64)
         if self._folder_time.is_settled():
-            return set()
+            return nothing
         names = part_names(self._workspace, self._stage)
         known, self._names = self._names, names
         if names == known:
-            return set()
+            return nothing
         if known is None or known - names or any("+" in name for name in names - known):
             self._load()
             return None
         folder = self._workspace.stages / self._stage
-        changed: set[str] = set()
-        for name in sorted(names - known):
-            part = Part(name, self._stage, folder / name)
-            self.parts.append(part)
-            changed |= self._add(part)
-        self.parts.sort()
-        return changed
+        new = [Part(name, self._stage, folder / name) for name in sorted(names - known)]
+        self.parts = sorted([*self.parts, *new])
+        return self._add(new)
 
-    def find(self, video_id: str, key: str) -> Found | None:
-        """Return the latest state of a video under a key."""
-        for found in reversed(self.by_video.get(video_id, ())):
-            if found.state.key == key:
-                return found
-        return None
+    # What is asked of many videos at once
+
+    def last(self, videos: NDArray[np.int64]) -> Rows:
+        """Return the last row of each video."""
+        return self._rows.last(videos)
+
+    def is_only(self, videos: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell of which videos there is one row, no more."""
+        rows = self._rows.last(videos)
+        return (rows != NOTHING) & (self.column("before", rows) == NOTHING)
+
+    def find(self, videos: NDArray[np.int64], keys: NDArray[np.uint64]) -> Rows:
+        """Return the latest row of each video under its key ([n, 4])."""
+        found = np.full(len(videos), NOTHING, np.intp)
+        at, left = self._rows.last(videos), np.arange(len(videos))
+        while len(left := left[at[left] != NOTHING]):
+            same = (self.column("key", at[left]) == keys[left]).all(axis=1)
+            found[left[same]] = at[left[same]]
+            left = left[~same]
+            at[left] = self.column("before", at[left])
+        return found
+
+    def column(self, name: str, rows: Rows) -> NDArray[Any]:
+        """Return what rows have in a field; of texts, their numbers (see `text`)."""
+        picked: NDArray[Any] = self._rows.array[name][rows]
+        return picked
+
+    def text(self, text: str | None) -> int:
+        """Return the number that stands for a text in columns."""
+        return self._texts.number(text)
+
+    def tally(self, rows: Rows, *names: str) -> Counter[tuple[str | None, ...]]:
+        """Count rows by the texts that they have in some fields."""
+        size = max(len(self._texts.values), 1)
+        joined = np.zeros(len(rows), np.int64)
+        for name in names:
+            joined = joined * size + self.column(name, rows)
+        counts: Counter[tuple[str | None, ...]] = Counter()
+        for one, number in zip(*np.unique(joined, return_counts=True), strict=True):
+            places = [int(one) // size**power % size for power in reversed(range(len(names)))]
+            counts[tuple(self._texts.values[place] for place in places)] = int(number)
+        return counts
+
+    def view_digests(self, view_name: str, rows: Rows) -> list[str]:
+        """Return the digest of a view that lies beside each row; empty where another lies there."""
+        views = self.column("views", rows)
+        digests = [""] * len(rows)
+        for number in np.unique(views):
+            place = place_of(view_name, self._texts.values[number] or "")
+            if place < 0:
+                continue
+            at = np.flatnonzero(views == number)
+            half = slice(place // 2, (place + VIEW_HEX) // 2)
+            told = hex_of(self.column("view_digests", rows[at])[:, half])
+            if len(at) == len(rows):
+                return told
+            for where, digest in zip(at.tolist(), told, strict=True):
+                digests[where] = digest
+        return digests
+
+    # What is asked of few
+
+    def founds(self, rows: Rows) -> list[Found | None]:
+        """Return rows as records, None for `NOTHING`."""
+        there = rows[rows != NOTHING]
+        picked = self._rows.array[there]
+        columns: dict[str, list[Any]] = {
+            "video_id": self._videos.ids(picked["video"]),
+            "key": hex_of(picked["key"]),
+            "input_digest": hex_of(picked["input_digest"]),
+            "view_digests": hex_of(picked["view_digests"]),
+        }
+        for name in TEXTS:
+            columns[name] = [self._texts.values[at] for at in picked[name].tolist()]
+        for name in ("n_items", "attempts", "seconds"):
+            columns[name] = picked[name].tolist()
+        lengths = [
+            VIEW_HEX * len(views.split(" ")) if views else 0 for views in columns["views"]
+        ]
+        columns["view_digests"] = [
+            digests[:length]
+            for digests, length in zip(columns["view_digests"], lengths, strict=True)
+        ]
+        parts = [self._numbered[at] for at in picked["part"].tolist()]
+        states = map(
+            State._make, zip(*(columns[name] for name in State._fields), strict=True)
+        )
+        made = map(Found, states, parts)
+        return [None if row == NOTHING else next(made) for row in rows.tolist()]
+
+    def history(self, videos: NDArray[np.int64]) -> list[tuple[Found, ...]]:
+        """Return all states of each video in the order of their commits."""
+        every: list[list[Found]] = [[] for _ in range(len(videos))]
+        at = self._rows.last(videos)
+        while (at != NOTHING).any():
+            for founds, found in zip(every, self.founds(at), strict=True):
+                if found is not None:
+                    founds.append(found)
+            at = np.where(at == NOTHING, NOTHING, self.column("before", at))
+        return [tuple(reversed(founds)) for founds in every]
+
+    # The cache
 
     def save(self, *, on_the_way: bool = False) -> None:
         """Write the cache, if so much is new that it is worth it and the folder can be written.
@@ -126,15 +231,16 @@ class StageStates:
             return
         parts = sorted(readable)
         place = {part_id: at for at, part_id in enumerate(parts)}
-        rows = [found for founds in self.by_video.values() for found in founds]
-        rows.sort(key=lambda found: found.part.part_id)
-        fields = enumerate(_SCHEMA.types[:-1])
-        arrays = [pa.array([found.state[at] for found in rows], kind) for at, kind in fields]
-        arrays.append(pa.array([place[found.part.part_id] for found in rows], pa.int32()))
+        places = np.array([place.get(part.part_id, -1) for part in self._numbered], np.int32)
+        rows = self._rows.array
+        order = np.argsort(places[rows["part"]], kind="stable")
+        table = table_of(rows[order], self._videos, self._texts)
+        of_rows = pa.array(places[rows["part"][order]])
         meta = {"format": FORMAT, "parts": [[name, self._stamps[name]] for name in parts]}
-        table = pa.table(arrays, schema=_SCHEMA.with_metadata({"index": json.dumps(meta)}))
+        table = table.append_column("part", of_rows)
+        table = table.replace_schema_metadata({"index": json.dumps(meta)})
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, sink, compression="lz4", write_page_checksum=True)
         try:
             write_atomic(self._file, sink.getvalue())
         except WorkspaceError as error:  # plan and status work on a read-only disk too
@@ -152,60 +258,66 @@ class StageStates:
 
     def _load(self) -> None:
         self.parts = list_parts(self._workspace, self._stage)
-        self.damaged, self.by_video, self._stamps = {}, {}, {}
+        self.damaged, self._stamps, self._numbered = {}, {}, []
+        self._rows, self._texts = StateRows(), Texts()
         known, table = self._cached()
         there = {part.part_id: part for part in self.parts}
-        kept = [
-            there[name] if name in there and _stamp(there[name]) == stamp else None
-            for name, stamp in known
-        ]
-        self._stamps = {p.part_id: s for p, (_, s) in zip(kept, known, strict=True) if p}
+        kept = {
+            name: at
+            for at, (name, stamp) in enumerate(known)
+            if name in there and _stamp(there[name]) == stamp
+        }
+        self._stamps = {name: known[at][1] for name, at in kept.items()}
         self._saved = frozenset(self._stamps)
         if table is not None:
-            self._keep(_states(table), [kept[at] for at in table.column("part").to_pylist()])
-        for part in self.parts:
-            if part.part_id not in self._stamps:
-                self._add(part)
+            place = np.full(len(known), -1, np.int32)
+            place[list(kept.values())] = np.arange(len(kept))
+            of_rows = place[table.column("part").to_numpy()]
+            self._numbered = [there[name] for name in kept]
+            if (of_rows < 0).any():
+                table = table.filter(pa.array(of_rows >= 0))
+            self._rows.extend(
+                rows_of(table, self._videos, self._texts), of_rows[of_rows >= 0], self._numbered
+            )
+        self._add([part for part in self.parts if part.part_id not in self._stamps])
 
     def _cached(self) -> tuple[list[tuple[str, str]], pa.Table | None]:
         try:
-            table = pq.read_table(self._file, page_checksum_verification=True)
+            table = pq.read_table(
+                self._file, page_checksum_verification=True, read_dictionary=[*TEXTS]
+            )
             meta = json.loads(table.schema.metadata[b"index"])
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return [], None
-        if meta.get("format") != FORMAT or table.schema != _SCHEMA:
+        if meta.get("format") != FORMAT:
             return [], None
         return [(name, stamp) for name, stamp in meta["parts"]], table
 
-    def _add(self, part: Part) -> set[str]:
+    def _add(self, parts: Iterable[Part]) -> NDArray[np.int64]:
+        """Read parts; return the videos that are in them."""
+        tables, numbers = [], []
+        for part in parts:
+            table = self._read(part)
+            if table is not None and table.num_rows:
+                tables.append(table)
+                numbers.append(np.full(table.num_rows, len(self._numbered), np.int32))
+                self._numbered.append(part)
+        if not tables:
+            return np.empty(0, np.int64)
+        rows = rows_of(pa.concat_tables(tables), self._videos, self._texts)
+        self._rows.extend(rows, np.concatenate(numbers), self._numbered)
+        return np.unique(rows["video"]).astype(np.int64)
+
+    def _read(self, part: Part) -> pa.Table | None:
         try:
             self._stamps[part.part_id] = _stamp(part)
             part.verify()
-            table = part.read("states", State._fields)
+            return part.read("states", State._fields)
         except (PartError, pa.ArrowException) as error:
             if part.is_there():
                 logger.warning("%s", error)
                 self.damaged[part] = str(error)
-            return set()
-        states = [] if table is None else _states(table)
-        self._keep(states, [part] * len(states))
-        return {state.video_id for state in states}
-
-    def _keep(self, states: Iterable[State], parts: Iterable[Part | None]) -> None:
-        by_video = self.by_video
-        for state, part in zip(states, parts, strict=True):
-            if part is None:
-                continue
-            before = by_video.get(state.video_id)
-            if before is None:
-                by_video[state.video_id] = (Found(state, part),)
-                continue
-            # A part that another process numbered lower may be seen later.
-            every = (*before, Found(state, part))
-            in_order = before[-1].part <= part
-            by_video[state.video_id] = (
-                every if in_order else tuple(sorted(every, key=lambda found: found.part))
-            )
+            return None
 
 
 class _FolderTime:
@@ -241,22 +353,3 @@ def _stamp(part: Part) -> str:
     except OSError:
         return ""
     return sha256_hex(repr(stats).encode())[:16]
-
-
-def _states(table: pa.Table) -> list[State]:
-    columns = [
-        table.column(name).to_pylist() if name in _UNIQUE else _shared(table.column(name))
-        for name in State._fields
-    ]
-    return list(map(State._make, zip(*columns, strict=True)))
-
-
-def _shared(column: pa.ChunkedArray) -> Sequence[Any]:
-    """Return a column's values, equal ones as one object."""
-    if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-        return list(column.to_pylist())
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    values = [sys.intern(value) for value in encoded.dictionary.to_pylist()]
-    return [None if at is None else values[at] for at in encoded.indices.to_pylist()]

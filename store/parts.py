@@ -127,7 +127,8 @@ class Part:
         return self.part_id.endswith(_PEOPLE)
 
 
-@lru_cache(maxsize=65536)
+# More than a shard's parts have files; more would grow with the workspace.
+@lru_cache(maxsize=4096)
 def _manifest(path: Path) -> dict[str, Any]:
     try:
         said = json.loads((path / MANIFEST).read_text())
@@ -138,7 +139,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     return said
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def _verify(path: Path, sha256: str) -> None:
     try:
         found = sha256_hex(path.read_bytes())

@@ -270,7 +270,9 @@ def _why(snapshot: Snapshot, stage: str, videos: Numbers) -> dict[str, str]:
         bits: "+".join(name for place, name in enumerate(names) if bits >> place & 1)
         for bits in np.unique(nearest).tolist()
     }
-    return dict(zip(snapshot.videos.ids(videos), (said[at] for at in nearest.tolist()), strict=True))
+    return dict(
+        zip(snapshot.videos.ids(videos), (said[at] for at in nearest.tolist()), strict=True)
+    )
 
 
 def _cost(snapshot: Snapshot, stage: Stage[Any], videos: tuple[str, ...]) -> Estimate:

@@ -27,7 +27,8 @@ from earshot.store.quarantine import Decision, read_decisions
 from earshot.store.rows import Rows
 from earshot.store.stage import Stage, StageInput
 from earshot.store.state_rows import NOTHING, VideoNumbers
-from earshot.store.states import Found, Rows as StateRows, StageStates
+from earshot.store.states import Found, StageStates
+from earshot.store.states import Rows as StateRows
 from earshot.store.workspace import Workspace
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ _UNASKED = -2
 _AT_ONCE = 1000
 _LOOKS = 5
 _ASKED_AT_ONCE = 16
+_ASKED_IN_TURN = 16
 
 
 class Snapshot:
@@ -267,7 +269,7 @@ class Snapshot:
         if self._asks_outside(stage_name):
             stage = self.stages[stage_name]
             given = self._rows.inputs_on_demand(stage, self.videos.ids(videos))
-            outside = [digest_of(facts) for facts in _outside(stage, given)]
+            outside = list(_digests_of(_outside(stage, given)))
         return maker.many([self._digests(view, videos) for view in maker.views], outside)
 
     def _digests(self, view: View, videos: Numbers) -> list[str]:
@@ -281,9 +283,9 @@ class Snapshot:
             alone = self._rows.of_one_state(view.kind, owner, videos)
             digests = [one if own else "" for one, own in zip(digests, alone.tolist(), strict=True)]
         late = [at for at, digest in enumerate(digests) if not digest]
-        if late:
-            told = self._late(view, owner, videos[late])
-            for at, digest in zip(late, told, strict=True):
+        for begin in range(0, len(late), _AT_ONCE):
+            block = late[begin : begin + _AT_ONCE]
+            for at, digest in zip(block, self._late(view, owner, videos[block]), strict=True):
                 digests[at] = digest
         return digests
 
@@ -294,7 +296,9 @@ class Snapshot:
             records = self._rows.records(view.kind, videos)
             return [view.digest(records[video_id]) for video_id in videos]
         founds = self.look(owner, videos)
-        at = {v: (view.name, v, found.part) for v, found in zip(videos, founds, strict=True) if found}
+        at = {
+            v: (view.name, v, found.part) for v, found in zip(videos, founds, strict=True) if found
+        }
         missing = [video_id for video_id in videos if at[video_id] not in self._late_views]
         for video_id, records in self._rows.records(view.kind, missing).items():
             self._late_views[at[video_id]] = view.digest(records)
@@ -343,5 +347,15 @@ def _outside(stage: Stage[Any], given: Sequence[StageInput]) -> Iterator[dict[st
         return
     # The first has the manifest read: in a thread it would wait for the snapshot's lock.
     yield stage.outside(given[0])
+    rest = [given[at : at + _ASKED_IN_TURN] for at in range(1, len(given), _ASKED_IN_TURN)]
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        yield from pool.map(stage.outside, given[1:])
+        for told in pool.map(lambda some: [stage.outside(one) for one in some], rest):
+            yield from told
+
+
+def _digests_of(every: Iterable[dict[str, Any]]) -> Iterator[str]:
+    last, digest = None, ""
+    for facts in every:
+        if facts != last:  # mostly they are the same of all, or of each its own
+            last, digest = facts, digest_of(facts)
+        yield digest

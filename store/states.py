@@ -193,17 +193,13 @@ class StageStates:
             columns[name] = [self._texts.values[at] for at in picked[name].tolist()]
         for name in ("n_items", "attempts", "seconds"):
             columns[name] = picked[name].tolist()
-        lengths = [
-            VIEW_HEX * len(views.split(" ")) if views else 0 for views in columns["views"]
-        ]
+        lengths = [VIEW_HEX * len(views.split(" ")) if views else 0 for views in columns["views"]]
         columns["view_digests"] = [
             digests[:length]
             for digests, length in zip(columns["view_digests"], lengths, strict=True)
         ]
         parts = [self._numbered[at] for at in picked["part"].tolist()]
-        states = map(
-            State._make, zip(*(columns[name] for name in State._fields), strict=True)
-        )
+        states = map(State._make, zip(*(columns[name] for name in State._fields), strict=True))
         made = map(Found, states, parts)
         return [None if row == NOTHING else next(made) for row in rows.tolist()]
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from benchmarks.stand_in import STAND_INS, write_manifest
@@ -57,11 +58,15 @@ def write_finished(folder: Path, videos: int, per_part: int = 50) -> None:
 def _tables(
     snapshot: Snapshot, stage: Stage[Any], maker: KeyMaker, block: Sequence[str]
 ) -> dict[str, pa.Table]:
-    columns = [_digests(snapshot, view, block) for view in maker.views]
-    keys = [
-        maker.key([column[at] for column in columns], _outside(stage, video_id))
-        for at, video_id in enumerate(block)
+    columns = [
+        np.frombuffer(bytes.fromhex("".join(_digests(snapshot, view, block))), np.uint8)
+        for view in maker.views
     ]
+    inputs, made = maker.many(
+        [column.reshape(len(block), -1) for column in columns],
+        [_outside(stage, video_id) for video_id in block],
+    )
+    keys = [maker.whole(inputs[at : at + 32], made[at : at + 32]) for at in range(0, len(made), 32)]
     tables = {
         StageState.TABLE: _filled(StageState, _state(snapshot, stage, keys, block), len(block)),
         "ledger": _filled(LedgerRow, _ledger(snapshot, stage, keys, block), len(block)),

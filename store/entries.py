@@ -21,7 +21,7 @@ from earshot.errors import WorkspaceError
 from earshot.schemas.arrow import from_table
 from earshot.schemas.manifest import ManifestEntry
 from earshot.store.keys import VIEW_HEX, View
-from earshot.store.state_rows import VideoNumbers, hex_of
+from earshot.store.state_rows import VideoNumbers
 from earshot.store.workspace import Workspace, write_atomic
 
 _BLOCK = 256
@@ -84,7 +84,7 @@ class EntryViews:
         entries: Mapping[str, ManifestEntry],
         videos: VideoNumbers,
     ) -> None:
-        self._file: Path = workspace.cache / "index" / f"input-{input_digest}.parquet"
+        self._file: Path = workspace.cache / "index" / f"entries-{input_digest}.parquet"
         self._entries = entries
         self._videos = videos
         # All zeros: not known yet.
@@ -92,8 +92,8 @@ class EntryViews:
         self._is_read = False
         self._new = 0
 
-    def digests(self, view: View, videos: NDArray[np.int64]) -> list[str]:
-        """Return the digest of each video's entry in a view."""
+    def digests(self, view: View, videos: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the digest of each video's entry in a view, [n, 16]."""
         self._read()
         if view.name not in self._known:
             self._known[view.name] = np.zeros((self._videos.entries, VIEW_HEX // 2), np.uint8)
@@ -106,7 +106,8 @@ class EntryViews:
                 len(block), -1
             )
         self._new += len(missing)
-        return hex_of(known[videos])
+        found: NDArray[np.uint8] = known[videos]
+        return found
 
     def save(self, *, on_the_way: bool = False) -> None:
         """Write what is new, if it is much and the folder can be written (`StageStates.save`)."""

@@ -8,11 +8,15 @@ Takes records and digests; never touches a file.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from earshot.schemas.base import Record, canonical_json, digest_of, sha256_hex
 from earshot.store.stage import Reads, Stage
@@ -99,33 +103,40 @@ class KeyMaker:
         names = [view.name for view in self.views]
         self._begun = hashlib.sha256(canonical_json([stage.name, *self.made_of, names]))
 
-    def key(self, digests: Iterable[str], outside: str = "") -> Key:
-        """Return the key of a video.
-
-        Args:
-            digests: of `views`, in their order.
-            outside: digest of what is not in tables.
-        """
-        return self.whole(self.many([[digest] for digest in digests], [outside])[0])
-
     def many(
-        self, digests: Sequence[Sequence[str]], outside: Sequence[str]
-    ) -> list[tuple[str, bytes]]:
-        """Return the input digest and the key's 32 bytes of many videos.
+        self, digests: Sequence[NDArray[np.uint8]], outside: Sequence[str]
+    ) -> tuple[bytes, bytes]:
+        """Return the input digests and the keys of many videos, 32 bytes each, end to end.
 
         Args:
-            digests: of `views`, in their order; in each, of the videos.
-            outside: of each video, the digest of what is not in tables.
+            digests: of `views`, in their order; in each, [n, 16], of the videos.
+            outside: of each video the digest of what is not in tables, or empty of all.
         """
-        begun, sha256 = self._begun, hashlib.sha256
-        made = []
-        for told in zip(*digests, outside, strict=True):
-            input_digest = sha256(" ".join(told).encode()).hexdigest()
+        # A hundred thousand texts a stage would cost more than their hashes.
+        beside = np.frombuffer("".join(outside).encode(), np.uint8).reshape(len(outside), -1)
+        space = np.full((len(outside), 1), ord(" "), np.uint8)
+        told = [piece for each in digests for piece in (_hex(each), space)]
+        texts = np.concatenate([*told, beside], axis=1)
+        sha256, begun = hashlib.sha256, self._begun
+        inputs = b"".join([sha256(text).digest() for text in _cut(texts)])
+        keys = []
+        for text in _cut(_hex(np.frombuffer(inputs, np.uint8).reshape(len(outside), -1))):
             whole = begun.copy()
-            whole.update(input_digest.encode())
-            made.append((input_digest, whole.digest()))
-        return made
+            whole.update(text)
+            keys.append(whole.digest())
+        return inputs, b"".join(keys)
 
-    def whole(self, made: tuple[str, bytes]) -> Key:
-        """Return one of `many` with the parts it was made of."""
-        return Key(made[1].hex(), *self.made_of, made[0])
+    def whole(self, input_digest: bytes, key: bytes) -> Key:
+        """Return a key with the parts it was made of."""
+        return Key(key.hex(), *self.made_of, input_digest.hex())
+
+
+def _hex(digests: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the hex digits of digests, [n, bytes], as characters."""
+    text = binascii.hexlify(np.ascontiguousarray(digests).data)
+    return np.frombuffer(text, np.uint8).reshape(len(digests), -1)
+
+
+def _cut(texts: NDArray[np.uint8]) -> Iterator[bytes]:
+    whole, width = texts.tobytes(), texts.shape[1]
+    return (whole[at : at + width] for at in range(0, len(whole), width or 1))

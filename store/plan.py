@@ -245,8 +245,7 @@ def _why(snapshot: Snapshot, stage: str, videos: Numbers) -> dict[str, str]:
     """Name the parts of the key that differ from the nearest earlier one, of videos with any."""
     states, maker = snapshot.states[stage], snapshot.maker(stage)
     videos = videos[states.last(videos) != NOTHING]
-    inputs = "".join(snapshot.input_digests(stage, videos))
-    words = np.frombuffer(bytes.fromhex(inputs), "<u8").reshape(-1, 4)
+    words = snapshot.input_digests(stage, videos)
     parts = [("code", "stage_version"), ("config", "config_digest")]
     parts += [("prompt", "prompt_digest"), ("model", "model_digest")]
     now = [states.text(told) for told in maker.made_of]

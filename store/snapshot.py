@@ -182,8 +182,9 @@ class Snapshot:
         """
         if videos is None:
             return np.arange(self.videos.entries)
-        chosen = np.sort(self.videos.of(list(videos)))
-        return chosen[chosen < self.videos.entries]
+        chosen = np.unique(self.videos.of(list(videos)))
+        known: Numbers = chosen[chosen < self.videos.entries]
+        return known
 
     def reached(self, stage: str, videos: Numbers) -> Numbers:
         """Return those videos that the stage before is done with, in the order given."""
@@ -195,7 +196,8 @@ class Snapshot:
         states = self.states[before]
         done = states.column("status", rows[there]) == states.text("done")
         there[there] = done & ~self.are_again(before, rows[there])
-        return videos[there]
+        reached: Numbers = videos[there]
+        return reached
 
     def latest_rows(self, stage: str, videos: Numbers) -> StateRows:
         """Return the row of each video's `latest` in the stage's states, `NOTHING` for none."""
@@ -211,8 +213,8 @@ class Snapshot:
             for at in range(0, len(missing), size):
                 block = missing[at : at + size]
                 reached = self.reached(stage, block)
-                keys = [key for _, key in self._make_keys(stage, reached)]
-                words = np.frombuffer(b"".join(keys), "<u8").reshape(-1, 4)
+                _, keys = self._make_keys(stage, reached)
+                words = np.frombuffer(keys, "<u8").reshape(-1, 4)
                 known[block] = NOTHING
                 known[reached] = self.states[stage].find(reached, words)
         return known[videos]
@@ -221,7 +223,7 @@ class Snapshot:
         """Tell of each row what `is_again` tells of a state."""
         states = self.states[stage]
         transient = [states.text(code) for code, reason in REASONS.items() if reason.transient]
-        again = states.column("status", rows) == states.text("quarantined")
+        again: NDArray[np.bool_] = states.column("status", rows) == states.text("quarantined")
         again &= np.isin(states.column("reason_code", rows), transient)
         again &= states.column("attempts", rows) < self.build.config.run.max_attempts
         for at, _, decision in self.decided(stage, rows):
@@ -243,13 +245,13 @@ class Snapshot:
         """Return the key of each video whose input is there; others are left out."""
         with self.lock:
             reached = self.reached(stage_name, self.videos.of(list(videos)))
-            made = self._make_keys(stage_name, reached)
-            whole = self.maker(stage_name).whole
-            return dict(zip(self.videos.ids(reached), map(whole, made), strict=True))
+            both = map(_each, self._make_keys(stage_name, reached))
+            made = map(self.maker(stage_name).whole, *both)
+            return dict(zip(self.videos.ids(reached), made, strict=True))
 
-    def input_digests(self, stage_name: str, videos: Numbers) -> list[str]:
-        """Return that part of the keys of videos whose input is there in which they differ."""
-        return [input_digest for input_digest, _ in self._make_keys(stage_name, videos)]
+    def input_digests(self, stage_name: str, videos: Numbers) -> NDArray[np.uint64]:
+        """Return, [n, 4], that part of keys in which those of videos of a stage differ."""
+        return np.frombuffer(self._make_keys(stage_name, videos)[0], "<u8").reshape(-1, 4)
 
     def maker(self, stage_name: str) -> KeyMaker:
         """Return what makes the keys of a stage."""
@@ -260,10 +262,10 @@ class Snapshot:
     def _asks_outside(self, stage_name: str) -> bool:
         return type(self.stages[stage_name]).outside is not Stage.outside
 
-    def _make_keys(self, stage_name: str, videos: Numbers) -> list[tuple[str, bytes]]:
+    def _make_keys(self, stage_name: str, videos: Numbers) -> tuple[bytes, bytes]:
         """Return the input digests and keys of videos that all stages before are done with."""
         if not len(videos):
-            return []
+            return b"", b""
         maker = self.maker(stage_name)
         outside = [""] * len(videos)
         if self._asks_outside(stage_name):
@@ -272,21 +274,20 @@ class Snapshot:
             outside = list(_digests_of(_outside(stage, given)))
         return maker.many([self._digests(view, videos) for view in maker.views], outside)
 
-    def _digests(self, view: View, videos: Numbers) -> list[str]:
-        """Return each video's digest of a view of its current rows."""
+    def _digests(self, view: View, videos: Numbers) -> NDArray[np.uint8]:
+        """Return each video's digest of a view of its current rows, [n, 16]."""
         if view.kind is ManifestEntry:
             return self._entry_views.digests(view, videos)
         owner = self.owner(view.kind)
         rows = self.latest_rows(owner, videos)  # stages before are done: it is there
         digests = self.states[owner].view_digests(view.name, rows)
         if view.kind.ACCUMULATES:
-            alone = self._rows.of_one_state(view.kind, owner, videos)
-            digests = [one if own else "" for one, own in zip(digests, alone.tolist(), strict=True)]
-        late = [at for at, digest in enumerate(digests) if not digest]
+            digests[~self._rows.of_one_state(view.kind, owner, videos)] = 0
+        late = np.flatnonzero(~digests.any(axis=1))
         for begin in range(0, len(late), _AT_ONCE):
             block = late[begin : begin + _AT_ONCE]
-            for at, digest in zip(block, self._late(view, owner, videos[block]), strict=True):
-                digests[at] = digest
+            told = bytes.fromhex("".join(self._late(view, owner, videos[block])))
+            digests[block] = np.frombuffer(told, np.uint8).reshape(len(block), -1)
         return digests
 
     def _late(self, view: View, owner: str, numbers: Numbers) -> list[str]:
@@ -300,8 +301,8 @@ class Snapshot:
             v: (view.name, v, found.part) for v, found in zip(videos, founds, strict=True) if found
         }
         missing = [video_id for video_id in videos if at[video_id] not in self._late_views]
-        for video_id, records in self._rows.records(view.kind, missing).items():
-            self._late_views[at[video_id]] = view.digest(records)
+        for video_id, of_video in self._rows.records(view.kind, missing).items():
+            self._late_views[at[video_id]] = view.digest(of_video)
         return [self._late_views[at[video_id]] for video_id in videos]
 
     # Rows
@@ -351,6 +352,10 @@ def _outside(stage: Stage[Any], given: Sequence[StageInput]) -> Iterator[dict[st
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
         for told in pool.map(lambda some: [stage.outside(one) for one in some], rest):
             yield from told
+
+
+def _each(digests: bytes) -> list[bytes]:
+    return [digests[at : at + 32] for at in range(0, len(digests), 32)]
 
 
 def _digests_of(every: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -119,7 +119,7 @@ class StateRows:
                 self._kept[name][first : self._size] = rows[name]
         before = self._last[videos]
         new = np.arange(first, self._size)
-        alone = len(np.unique(videos)) == len(videos)
+        alone = np.bincount(videos).max(initial=0) <= 1
         if alone and not self._is_late(before, parts, numbered):
             self.array["before"][first:] = before
             self._last[videos] = new
@@ -232,7 +232,8 @@ def _numbered(column: pa.ChunkedArray, texts: Texts) -> NDArray[np.int32]:
         whole = whole.dictionary_encode()
     numbers = [texts.number(text) for text in whole.dictionary.to_pylist()]
     places = pc.fill_null(whole.indices, len(numbers)).to_numpy(zero_copy_only=False)
-    return np.array([*numbers, texts.number(None)], np.int32)[places]
+    found: NDArray[np.int32] = np.array([*numbers, texts.number(None)], np.int32)[places]
+    return found
 
 
 def _bytes(column: pa.ChunkedArray) -> NDArray[np.uint8]:

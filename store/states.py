@@ -126,7 +126,10 @@ class StageStates:
     def is_only(self, videos: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell of which videos there is one row, no more."""
         rows = self._rows.last(videos)
-        return (rows != NOTHING) & (self.column("before", rows) == NOTHING)
+        alone = np.zeros(len(rows), np.bool_)
+        there = rows != NOTHING
+        alone[there] = self.column("before", rows[there]) == NOTHING
+        return alone
 
     def find(self, videos: NDArray[np.int64], keys: NDArray[np.uint64]) -> Rows:
         """Return the latest row of each video under its key ([n, 4])."""
@@ -160,21 +163,16 @@ class StageStates:
             counts[tuple(self._texts.values[place] for place in places)] = int(number)
         return counts
 
-    def view_digests(self, view_name: str, rows: Rows) -> list[str]:
-        """Return the digest of a view that lies beside each row; empty where another lies there."""
+    def view_digests(self, view_name: str, rows: Rows) -> NDArray[np.uint8]:
+        """Return the digest of a view that lies beside each row, [n, 16]; zeros where none does."""
         views = self.column("views", rows)
-        digests = [""] * len(rows)
-        for number in np.unique(views):
+        digests = np.zeros((len(rows), VIEW_HEX // 2), np.uint8)
+        for number in np.flatnonzero(np.bincount(views)):
             place = place_of(view_name, self._texts.values[number] or "")
-            if place < 0:
-                continue
-            at = np.flatnonzero(views == number)
-            half = slice(place // 2, (place + VIEW_HEX) // 2)
-            told = hex_of(self.column("view_digests", rows[at])[:, half])
-            if len(at) == len(rows):
-                return told
-            for where, digest in zip(at.tolist(), told, strict=True):
-                digests[where] = digest
+            if place >= 0:
+                half = slice(place // 2, (place + VIEW_HEX) // 2)
+                at = np.flatnonzero(views == number)
+                digests[at] = self.column("view_digests", rows[at])[:, half]
         return digests
 
     # What is asked of few

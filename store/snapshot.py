@@ -209,7 +209,7 @@ class Snapshot:
         missing = videos[known[videos] == _UNASKED]
         if len(missing):
             # The inputs of more at once would fill the memory.
-            size = _AT_ONCE if self._asks_outside(stage) else len(missing)
+            size = 4 * _AT_ONCE if self._asks_outside(stage) else len(missing)
             for at in range(0, len(missing), size):
                 block = missing[at : at + size]
                 reached = self.reached(stage, block)

@@ -109,14 +109,11 @@ class StateRows:
         videos = rows["video"].astype(np.int64)
         self._widen(int(videos.max(initial=-1)) + 1)
         first, self._size = self._size, self._size + len(rows)
-        self._make_room(rows.dtype)
-        for name in rows.dtype.names or ():
-            if name == "view_digests":
-                width = rows[name].shape[1]
-                self._kept[name][first : self._size, :width] = rows[name]
-                self._kept[name][first : self._size, width:] = 0
-            else:
-                self._kept[name][first : self._size] = rows[name]
+        if first:
+            self._make_room(rows.dtype)
+            _copy(rows, self._kept[first : self._size])
+        else:
+            self._kept = rows
         before = self._last[videos]
         new = np.arange(first, self._size)
         alone = np.bincount(videos).max(initial=0) <= 1
@@ -158,11 +155,7 @@ class StateRows:
         if self._size <= len(self._kept) and width == self._kept.dtype["view_digests"].shape[0]:
             return
         grown = np.zeros(max(int(self._size * _SPARE), 64), _dtype(width))
-        for name in self._kept.dtype.names or ():
-            if name == "view_digests":
-                grown[name][: len(self._kept), : self._kept[name].shape[1]] = self._kept[name]
-            else:
-                grown[name][: len(self._kept)] = self._kept[name]
+        _copy(self._kept, grown[: len(self._kept)])
         self._kept = grown
 
 
@@ -224,6 +217,20 @@ def _dtype(view_bytes: int) -> np.dtype[np.void]:
             ("view_digests", "u1", (view_bytes,)),
         ]
     )
+
+
+def _copy(rows: NDArray[np.void], into: NDArray[np.void]) -> None:
+    """Copy rows into others, which may have room for more digests of views."""
+    if rows.dtype == into.dtype:
+        into[:] = rows
+        return
+    for name in rows.dtype.names or ():
+        if name == "view_digests":
+            width = rows[name].shape[1]
+            into[name][:, :width] = rows[name]
+            into[name][:, width:] = 0
+        else:
+            into[name] = rows[name]
 
 
 def _numbered(column: pa.ChunkedArray, texts: Texts) -> NDArray[np.int32]:

@@ -234,7 +234,9 @@ class StageStates:
         table = table.append_column("part", of_rows)
         table = table.replace_schema_metadata({"index": json.dumps(meta)})
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="lz4", write_page_checksum=True)
+        pq.write_table(
+            table, sink, compression="lz4", use_dictionary=[*TEXTS], write_page_checksum=True
+        )
         try:
             write_atomic(self._file, sink.getvalue())
         except WorkspaceError as error:  # plan and status work on a read-only disk too

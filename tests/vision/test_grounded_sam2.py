@@ -240,7 +240,7 @@ def test_no_network_is_said_in_a_line(tiny: Folders, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     script = (
         "from earshot.tasks.track_objects.grounded_sam2.weights import folder_of\n"
-        "from earshot.errors import DeviceError, EarshotError\n"
+        "from earshot.errors import InputError\n"
         "try: folder_of('nobody/nothing', 'segmenter')\n"
         "except InputError as error: print(error)\n"
     )

@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 # A region less in step with the sound than this is not the sounder. Of sample videos without a
 # visible one, 2 of 32 have a region above it (at 0.22, 3); of seen sounders 1 of 48 lies below,
 # and none of 16 with late sound, a shaking camera and noise, of which the lowest has 0.288.
-MIN_SYNCHRONY = 0.26
+MIN_SYNCHRONY = 0.24
 # Another choice that fits the sounds no worse than by this much is as good: on sample videos, with
 # and without a shaking camera, 5 of 8 wrong choices lie within it, and 4 of 170 right ones.
 ALIKE_SYNCHRONY = 0.06

@@ -224,10 +224,10 @@ def test_after_429_everybody_waits_and_nobody_storms(
 
 
 def test_tokens_a_minute_are_kept(llm: Make, server: LlmServer, tmp_path: Path) -> None:
-    """Requests of about 1,900 tokens at 120,000 a minute take a second for each."""
+    """Requests of about 1,900 tokens at 120,000 a minute wait, but for the first few."""
     started = time.monotonic()
     send(llm(tokens_per_minute=120_000), tmp_path, *range(6))
-    assert time.monotonic() - started > 2.0
+    assert time.monotonic() - started > 1.0  # about 2 s; without a limit 0.1
 
 
 def test_retry_after_is_read_in_every_form() -> None:

@@ -64,10 +64,12 @@ def test_with_the_users_server_home_and_credentials_stay(tmp_path: Path) -> None
     assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in env
 
 
-def test_own_address_is_not_taken_for_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_address_is_not_taken_for_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After apply(), the address of our ended server doesn't count as the user's wish."""
     monkeypatch.setattr(os, "environ", {})
-    apply(prefect_environment(Path("w"), URL, environ={}))
+    apply(prefect_environment(tmp_path, URL, environ={}))
     assert os.environ["PREFECT_API_URL"] == URL
     assert user_api_url() is None
     os.environ["PREFECT_API_URL"] = "http://other:4200/api/"

@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-flows test-faults test-kills test-stack test-vision check lint format constraints clean
+.PHONY: setup demo test test-media test-llm test-flows test-faults test-kills test-stack test-vision check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,15 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not flows" --ignore tests/vision
+	$(BIN)/python -m pytest -q -m "not slow and not flows" --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm
+
+# Files, damage, servers that break off, the sample world.
+test-media: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not slow" tests/media
+
+# Caption analysis and captioning on a fake endpoint, over real HTTP.
+test-llm: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not slow" tests/tasks/llm
 
 # Real Prefect servers, a worker, deployments: some minutes.
 test-flows: $(STAMP)

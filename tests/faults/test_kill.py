@@ -14,7 +14,6 @@ import pytest
 
 from earshot.media.sample_world import write_sample_world
 from earshot.store.workspace import Workspace
-from earshot.tasks.pipeline import STAGES
 from tests.faults.builds import (
     Command,
     check_no_leftovers,
@@ -173,8 +172,10 @@ def test_killed_inside_a_compaction(
     _, err = collector.communicate(timeout=200)
     assert collector.returncode == 0, err.decode()
     assert content(workspace) == whole.content
-    for stage in STAGES:
-        assert len(list((workspace / "stages" / stage.name).glob("[!.]*"))) == 1
+    ran = [folder.name for folder in (whole.workspace / "stages").iterdir()]
+    assert "questions" in ran
+    for stage in ran:
+        assert len(list((workspace / "stages" / stage).glob("[!.]*"))) == 1
     assert len(states(workspace)) == len(states(whole.workspace))
     assert Workspace.open(workspace).leases.exists()
     report = Command(whole.manifest, workspace).run()

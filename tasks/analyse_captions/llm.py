@@ -24,12 +24,12 @@ from earshot.tasks.analyse_captions.answer import ReadEvent, ReadObject, read_an
 from earshot.tasks.analyse_captions.protocol import (
     Analysed,
     Analysis,
-    NotAnalysed,
     VideoCaptions,
 )
 from earshot.tasks.llm.dialogue import Answered
 from earshot.tasks.llm.estimate import Estimator
 from earshot.tasks.llm.rounds import Chat, Group, Settled, estimate, settle
+from earshot.tasks.llm.trouble import Trouble
 
 Found = tuple[ReadEvent, ...]
 
@@ -64,7 +64,7 @@ class LlmAnalyser:
         video_id = captions[0].video_id if captions else ""
         video = VideoCaptions(video_id, tuple(captions), tuple(given_events))
         (analysed,) = self.analyse_all([video], categories)
-        if isinstance(analysed.said, NotAnalysed):
+        if isinstance(analysed.said, Trouble):
             raise ItemError(analysed.said.code, analysed.said.message, analysed.said.value)
         return analysed.said
 
@@ -126,13 +126,7 @@ def estimate_texts(
 
 
 def _analysed(video: VideoCaptions, settled: Settled[Found]) -> Analysed:
-    trouble = settled.trouble
-    if trouble is not None:
-        said: Analysis | NotAnalysed = NotAnalysed(
-            trouble.status, trouble.code, trouble.message, trouble.value, trouble.faults
-        )
-    else:
-        said = _analysis(video, settled.group, settled.answers)
+    said = settled.trouble or _analysis(video, settled.group, settled.answers)
     return Analysed(video.video_id, said, settled.tokens, settled.cost_usd)
 
 

@@ -5,13 +5,14 @@ Takes the captions and given events of one video; gives an `Analysis`. Holds no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.mention import Mention
+from earshot.tasks.llm.trouble import Trouble
 
 
 @dataclass(frozen=True)
@@ -30,27 +31,6 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class NotAnalysed:
-    """Why the captions of one video could not be analysed.
-
-    One caption without an answer leaves the whole video out: what it names could sound, and silence
-    would be a substitute.
-
-    Attributes:
-        status: `waiting` where a later build goes on by itself.
-        code: reason code of the ledger.
-        value: the raw answer, shortened.
-        faults: {caption_id: (code, message)} of the captions that are at fault.
-    """
-
-    status: Literal["quarantined", "waiting"]
-    code: str
-    message: str
-    value: str | None = None
-    faults: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class VideoCaptions:
     """The captions and given events of one video; `attempt` counts the tries, from 1."""
 
@@ -65,7 +45,7 @@ class Analysed:
     """What became of one video, and what it cost over all builds; None where nothing is paid."""
 
     video_id: str
-    said: Analysis | NotAnalysed
+    said: Analysis | Trouble
     tokens: int | None = None
     cost_usd: float | None = None
 

@@ -30,11 +30,11 @@ from earshot.tasks.analyse_captions.protocol import (
     Analysed,
     Analyser,
     Analysis,
-    NotAnalysed,
     VideoCaptions,
 )
 from earshot.tasks.analyse_captions.rules import VERSION, RulesAnalyser
 from earshot.tasks.analyse_captions.vocabulary import model_version
+from earshot.tasks.llm.trouble import Trouble
 
 
 class AnalyseCaptions(Stage[AnalyseConfig]):
@@ -129,7 +129,7 @@ def _position(caption: Caption) -> int:
 
 def _outcome(video: VideoCaptions, analysed: Analysed) -> Outcome:
     said = analysed.said
-    if isinstance(said, NotAnalysed):
+    if isinstance(said, Trouble):
         return _not_analysed(video, said, analysed)
     return _done(video, said, analysed)
 
@@ -150,7 +150,7 @@ def _done(video: VideoCaptions, said: Analysis, analysed: Analysed) -> Done:
     )
 
 
-def _not_analysed(video: VideoCaptions, said: NotAnalysed, analysed: Analysed) -> Outcome:
+def _not_analysed(video: VideoCaptions, said: Trouble, analysed: Analysed) -> Outcome:
     kind = Waiting if said.status == "waiting" else Quarantined
     items = []
     for caption in video.captions:

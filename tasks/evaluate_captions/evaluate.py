@@ -22,7 +22,6 @@ from earshot.tasks.analyse_captions.lexicon import lexicon
 from earshot.tasks.analyse_captions.protocol import (
     Analyser,
     Analysis,
-    NotAnalysed,
     VideoCaptions,
 )
 from earshot.tasks.analyse_captions.rules import RulesAnalyser
@@ -30,6 +29,7 @@ from earshot.tasks.evaluate_captions.baseline import naive
 from earshot.tasks.evaluate_captions.scores import Found, Scores, score
 from earshot.tasks.evaluate_captions.sentences import Sentence
 from earshot.tasks.extract_objects.merge import merge
+from earshot.tasks.llm.trouble import Trouble
 
 BASELINE = "baseline"
 #: The labels are of nouns: a pronoun stands for a thing that another sentence names.
@@ -110,7 +110,7 @@ def _read(texts: Sequence[str], analyser: Analyser) -> list[list[Found]]:
     found: dict[str, list[Found]] = {}
     faults: list[str] = []
     for analysed in analyser.analyse_all(videos, ()):
-        if isinstance(analysed.said, NotAnalysed):
+        if isinstance(analysed.said, Trouble):
             faults.append(analysed.said.message)
         else:
             video = videos[int(analysed.video_id)]

@@ -7,11 +7,11 @@ video is known. One path for every step and mode.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from earshot.errors import ItemError
 from earshot.schemas.config import LlmConfig
@@ -24,6 +24,7 @@ from earshot.tasks.llm.estimate import Estimator
 from earshot.tasks.llm.money import BudgetReachedError
 from earshot.tasks.llm.reply import shorten
 from earshot.tasks.llm.session import Session, open_session
+from earshot.tasks.llm.trouble import Trouble
 
 T = TypeVar("T")
 
@@ -48,24 +49,6 @@ class Group(Generic[T]):
     video_id: str
     chats: tuple[Chat[T], ...]
     attempt: int = 1
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why not all of a group is answered.
-
-    Attributes:
-        status: `waiting` where a later build goes on by itself.
-        code: reason code of the ledger.
-        value: the raw answer, shortened.
-        faults: {what a chat is about: (code, message)} of those that are at fault.
-    """
-
-    status: Literal["quarantined", "waiting"]
-    code: str
-    message: str
-    value: str | None = None
-    faults: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from earshot.schemas.event import Event
-from earshot.tasks.analyse_captions.protocol import Analysed, Analysis, NotAnalysed
+from earshot.tasks.analyse_captions.protocol import Analysed, Analysis
 from earshot.tasks.extract_objects.merge import merge
+from earshot.tasks.llm.trouble import Trouble
 from tests.factories import make_event
 from tests.llm_server import LlmServer, Reply, caption_of, good_answer
 from tests.tasks.llm.conftest import event, thing, video
@@ -30,9 +31,9 @@ def analysis(analysed: Analysed) -> Analysis:
     return analysed.said
 
 
-def fault(analysed: Analysed) -> NotAnalysed:
+def fault(analysed: Analysed) -> Trouble:
     """Why a video was not analysed."""
-    assert isinstance(analysed.said, NotAnalysed), analysed.said
+    assert isinstance(analysed.said, Trouble), analysed.said
     return analysed.said
 
 

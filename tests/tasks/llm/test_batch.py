@@ -11,8 +11,9 @@ import pytest
 from earshot.errors import EndpointError
 from earshot.schemas.config import LlmConfig
 from earshot.store.requests import request_store
-from earshot.tasks.analyse_captions.protocol import Analysed, Analysis, NotAnalysed, VideoCaptions
+from earshot.tasks.analyse_captions.protocol import Analysed, Analysis, VideoCaptions
 from earshot.tasks.llm import batch as batch_module
+from earshot.tasks.llm.trouble import Trouble
 from tests.llm_server import LlmServer, Reply, error, good_answer
 from tests.tasks.llm.conftest import KEY, video
 
@@ -28,7 +29,7 @@ def videos(count: int = 5, attempt: int = 1) -> list[VideoCaptions]:
 def codes(said: dict[str, Analysed]) -> list[str]:
     """What became of each video in order: `done` or the reason code."""
     return [
-        each.said.code if isinstance(each.said, NotAnalysed) else "done"
+        each.said.code if isinstance(each.said, Trouble) else "done"
         for _, each in sorted(said.items())
     ]
 

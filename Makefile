@@ -4,9 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK := build/check
+# A file's tests stay together: they share what its fixtures have built.
+SPREAD := --numprocesses auto --dist loadfile
 # A folder of local wheels that pip is told about holds for uv as well.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
+# Where this is set every process compiles all that it imports: a second or two for each of them.
+unexport PYTHONDONTWRITEBYTECODE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .PHONY: setup demo test test-media test-llm test-flows test-faults test-kills test-stack test-vision check lint format constraints clean
@@ -26,15 +30,15 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not flows" --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm
+	$(BIN)/python -m pytest -q -m "not slow and not flows" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm
 
 # Files, damage, servers that break off, the sample world.
 test-media: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow" tests/media
+	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD) tests/media
 
 # Caption analysis and captioning on a fake endpoint, over real HTTP.
 test-llm: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow" tests/tasks/llm
+	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD) tests/tasks/llm
 
 # Real Prefect servers, a worker, deployments: some minutes.
 test-flows: $(STAMP)

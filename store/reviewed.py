@@ -12,7 +12,6 @@ from datetime import datetime
 from itertools import groupby
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from earshot.errors import ItemError
 from earshot.geometry.grid import question_grid
@@ -162,6 +161,9 @@ def _carried(
     fits = np.array(
         [[_agrees(old, new, by_digest, grid) for new in tubes_now] for old in shown], dtype=bool
     ).reshape(len(shown), len(tubes_now))
+    # scipy.optimize takes most of a second to import, which `status` and `plan` would pay.
+    from scipy.optimize import linear_sum_assignment
+
     rows, columns = linear_sum_assignment(fits, maximize=True)
     if not fits[rows, columns].all():
         return None

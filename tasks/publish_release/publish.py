@@ -22,7 +22,7 @@ from earshot.schemas.release import (
     RewardWeights,
     SystemPrompts,
 )
-from earshot.tasks.publish_release import card, croissant, plots
+from earshot.tasks.publish_release import card, croissant
 from earshot.tasks.publish_release.baselines import Baselines, measure
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import compare
@@ -163,7 +163,10 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     parquet = list_files(folder)
     diff = compare(tables, draft.version, draft.previous)
     write_json(folder / "diff.json", diff)
-    names = plots.draw_all(draft.facts, folder / "plots")
+    # matplotlib takes a second to import: only a build that does publish pays it.
+    from earshot.tasks.publish_release.plots import draw_all
+
+    names = draw_all(draft.facts, folder / "plots")
     described = croissant.describe(
         config.name,
         draft.version,

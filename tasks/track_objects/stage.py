@@ -57,10 +57,7 @@ from earshot.store.stage import (
     Stage,
     StageInput,
 )
-from earshot.tasks.track_objects.grounded_sam2.tracker import GroundedSam2Tracker
-from earshot.tasks.track_objects.imports import ImportTracker
 from earshot.tasks.track_objects.protocol import Clip, Found, Target, Tracker, TrackResult
-from earshot.tasks.track_objects.synchrony import SynchronyTracker
 
 OpenFrames = Callable[[int | None], FrameSource]
 READERS: dict[str, Reader] = {"pyav": read_frames, "decord": read_frames_decord}
@@ -88,11 +85,17 @@ class TrackObjects(Stage[TrackConfig]):
 
     @cached_property
     def tracker(self) -> Tracker:
-        """The backend, not yet opened."""
+        """The backend, not yet opened; only the chosen one's libraries are imported."""
         if self.config.backend == "import":
+            from earshot.tasks.track_objects.imports import ImportTracker
+
             return ImportTracker(self.config, self.context.input_base)
         if self.config.backend == "grounded_sam2":
+            from earshot.tasks.track_objects.grounded_sam2.tracker import GroundedSam2Tracker
+
             return GroundedSam2Tracker(self.config)
+        from earshot.tasks.track_objects.synchrony import SynchronyTracker
+
         return SynchronyTracker(self.config)
 
     def digests(self) -> Digests:

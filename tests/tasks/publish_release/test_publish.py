@@ -23,7 +23,6 @@ from earshot.tasks.publish_release.publish import publish
 from tests import factories
 
 CONFIG = ReleaseConfig(name="yard")
-PACKAGE = "earshot.tasks.publish_release.publish"
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -71,7 +70,14 @@ def test_a_published_folder_never_changes(world, shelf):
 
 
 @pytest.mark.parametrize(
-    "step", ["write_questions", "write_tables", "compare", "plots.draw_all", "card.render"]
+    "step",
+    [
+        "publish.write_questions",
+        "publish.write_tables",
+        "publish.compare",
+        "plots.draw_all",
+        "card.render",
+    ],
 )
 def test_a_publication_that_breaks_off_leaves_nothing(world, tmp_path, step):
     """An error between any two files makes no version and leaves no folder."""
@@ -80,7 +86,7 @@ def test_a_publication_that_breaks_off_leaves_nothing(world, tmp_path, step):
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{PACKAGE}.{step}", stop)
+        patch.setattr(f"earshot.tasks.publish_release.{step}", stop)
         with pytest.raises(KeyboardInterrupt):
             publish(world.source(), tmp_path, CONFIG)
     assert list(tmp_path.iterdir()) == []

@@ -138,7 +138,8 @@ class EntryViews:
             return
         self._is_read = True
         try:
-            table = pq.read_table(self._file, page_checksum_verification=True)
+            with pq.ParquetFile(self._file, page_checksum_verification=True) as file:
+                table = file.read()
         except (OSError, ValueError, pa.ArrowException):
             return
         # In order of the ids, which the manifest's digest in the name of the file tells.

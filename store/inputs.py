@@ -66,7 +66,8 @@ def stored_input(workspace: Workspace, digest: str, uri: str, base_uri: str) -> 
     """
     stem = workspace.inputs / digest
     try:
-        table = pq.read_table(stem.with_suffix(".parquet"))
+        with pq.ParquetFile(stem.with_suffix(".parquet")) as file:
+            table = file.read()
         faults = json.loads(stem.with_suffix(".json").read_text())
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(

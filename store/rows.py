@@ -87,7 +87,7 @@ class Rows:
         pieces = [
             _matching(piece, keys, "key").select(LedgerRow.ARROW.names)
             for part, keys in _by_part(found for found in founds if found).items()
-            if (piece := self._read(part, "ledger")) is not None
+            if (piece := self._read(part, LedgerRow)) is not None
         ]
         return pa.concat_tables(pieces) if pieces else LedgerRow.ARROW.empty_table()
 
@@ -132,7 +132,7 @@ class Rows:
         pieces = [
             _matching(piece, keys).select(names)
             for part, keys in _by_part(with_rows).items()
-            if (piece := self._read(part, kind.TABLE, [*names, "stage_key"])) is not None
+            if (piece := self._read(part, kind, [*names, "stage_key"])) is not None
         ]
         return pa.concat_tables(pieces) if pieces else _empty(kind, names)
 
@@ -163,7 +163,7 @@ class Rows:
 
     def _kept_read(self, part: Part, kind: type[Record]) -> pa.Table | None:
         try:
-            return self._read(part, kind.TABLE)
+            return self._read(part, kind)
         except PartError as error:
             if isinstance(error, PartGoneError) or not part.holds_people_work():
                 raise
@@ -172,10 +172,11 @@ class Rows:
             ) from error
 
     def _read(
-        self, part: Part, table: str, columns: Sequence[str] | None = None
+        self, part: Part, kind: type[Record], columns: Sequence[str] | None = None
     ) -> pa.Table | None:
         try:
-            return part.read(table, columns)
+            piece = part.read(kind.TABLE, columns)
+            return None if piece is None else _brought_up(piece, kind, part, columns)
         except PartGoneError:
             raise
         except PartError:
@@ -240,6 +241,27 @@ def _matching(table: pa.Table, keys: Mapping[str, str], column: str = "stage_key
     """Rows whose (video_id, `column`) is among `keys`."""
     pairs = zip(table.column("video_id").to_pylist(), table.column(column).to_pylist(), strict=True)
     return table.filter(pa.array([keys.get(video) == key for video, key in pairs], pa.bool_()))
+
+
+def _brought_up(
+    piece: pa.Table, kind: type[Record], part: Part, columns: Sequence[str] | None
+) -> pa.Table:
+    """Return what an older version wrote with nulls in the columns that came since.
+
+    Raises:
+        WorkspaceError: if a column is missing that may not be null.
+    """
+    for field in kind.ARROW:
+        if field.name in piece.column_names or (columns is not None and field.name not in columns):
+            continue
+        if not field.nullable:
+            raise WorkspaceError(
+                f"part {part.path} has no column {field.name!r} in {kind.TABLE}, which this "
+                "version of earshot needs: use the version that wrote it, or compute the stage "
+                f"anew with --only {part.stage} --force"
+            )
+        piece = piece.append_column(field, pa.nulls(piece.num_rows, field.type))
+    return piece
 
 
 def _people_or_current(table: pa.Table, keys: Mapping[str, str]) -> pa.Table:

@@ -279,9 +279,10 @@ class StageStates:
 
     def _cached(self) -> tuple[list[tuple[str, str]], pa.Table | None]:
         try:
-            table = pq.read_table(
+            with pq.ParquetFile(
                 self._file, page_checksum_verification=True, read_dictionary=[*TEXTS]
-            )
+            ) as file:
+                table = file.read()
             meta = json.loads(table.schema.metadata[b"index"])
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return [], None

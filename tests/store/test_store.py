@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from earshot.errors import InputError, ReconcileError, WorkspaceError
+from earshot.schemas.base import sha256_hex
 from earshot.schemas.caption import Caption
 from earshot.schemas.config import CaptionsConfig, Config, FilterConfig
 from earshot.schemas.manifest import ManifestEntry
@@ -20,6 +22,7 @@ from earshot.store.ledger import StageCount, count_stages, reconcile
 from earshot.store.parts import list_parts
 from earshot.store.plan import Selection, plan, shard_of
 from earshot.store.quarantine import Decision, decide
+from earshot.store.rows import Rows
 from earshot.store.snapshot import Snapshot
 from earshot.store.stage import Reads
 from earshot.store.workspace import Workspace
@@ -101,6 +104,29 @@ def test_unchanged_output_stops_the_chain(tmp_path: Path) -> None:
     config = Config(captions=CaptionsConfig(tolerance_s=1.0))
     receipts = run_all(toy_snapshot(tmp_path / "w", entries, config))
     assert [receipt.stage for receipt in receipts] == ["captions"]
+
+
+def _written_without(workspace: Path, column: str) -> None:
+    """Make the video table of `workspace` what a version without `column` would have written."""
+    for file in workspace.glob("stages/probe/*/videos.parquet"):
+        pq.write_table(pq.read_table(file).drop_columns([column]), file)
+        manifest = file.with_name("part.json")
+        said = json.loads(manifest.read_text())
+        said["files"][file.name]["sha256"] = sha256_hex(file.read_bytes())
+        manifest.write_text(json.dumps(said))
+
+
+def test_a_column_that_came_later_is_null_in_what_was_written_before(tmp_path: Path) -> None:
+    """Rows of an older version are read; one without what may not be null says who can read it."""
+    entries = [toy_entry("a")]
+    run_all(toy_snapshot(tmp_path / "w", entries))
+    _written_without(tmp_path / "w", "licence")
+    snapshot = toy_snapshot(tmp_path / "w", entries)
+    assert Rows(snapshot).records(Video, ["a"])["a"][0].licence is None
+    assert snapshot.table(Video, ["a"]).column("licence").to_pylist() == [None]
+    _written_without(tmp_path / "w", "fps")
+    with pytest.raises(WorkspaceError, match=r"no column 'fps' in videos.*--only probe --force"):
+        Rows(toy_snapshot(tmp_path / "w", entries)).records(Video, ["a"])
 
 
 def test_going_back_finds_the_old_rows(tmp_path: Path) -> None:

@@ -115,10 +115,8 @@ heard, over all objects."""
 
 def _print(results: tuple[Evaluation, ...]) -> None:
     """Print one row a source and backend, the baseline below the backend."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = show.new_table()
     for name in ("source", "backend"):
         table.add_column(name, no_wrap=True)
     for name in ("n", *_HEADINGS.values()):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
@@ -78,7 +77,7 @@ def _notes(workspace: Path, swept: Swept, keep: int) -> list[str]:
 
 
 def _print(swept: Swept, notes: list[str], *, dry_run: bool) -> None:
-    table = Table(header_style="bold")
+    table = show.new_table()
     table.add_column("stage")
     for name in ("parts", "after", "rows", "dropped"):
         table.add_column(name, justify="right")

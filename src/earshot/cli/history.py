@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
 from earshot.cli import show
 
 
@@ -24,7 +21,7 @@ def show_history(workspace: Path, *, list_only: bool, json: bool) -> None:
     if json:
         show.print_json({"flow_runs": [_to_json(run) for run in runs]})
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = show.new_table()
     for name in ("start", "flow", "run", "state", "seconds", "task runs"):
         table.add_column(name, overflow="fold")
     for run in runs:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
@@ -62,7 +61,7 @@ def quarantine_list(
     if json:
         show.print_json({"items": rows})
         return
-    table = Table(header_style="bold")
+    table = show.new_table()
     for name in ("stage", "item", "reason", "tries", "message"):
         table.add_column(name, overflow="fold")
     for row in rows:

@@ -79,15 +79,13 @@ def _print(report: ScoreReport) -> None:
 
 def _print_task(report: ScoreReport, task: str) -> None:
     """Print a metric a row: the predictions, their interval, and every blind answer."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     from earshot.tasks.score_answers.report import number
 
     whole = next((g for g in report.groups if g.task == task and g.dimension == "all"), None)
     if whole is None:
         return
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = show.new_table()
     table.add_column(f"{task} ({whole.questions:,})", no_wrap=True)
     table.add_column("predictions", justify="right", no_wrap=True)
     table.add_column(f"{report.level:.0%} interval".replace("%", " %"), no_wrap=True)

@@ -46,10 +46,8 @@ def _tubes(path: Path) -> TubeSet:
 
 
 def _print(scores: list[TubeScore]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = show.new_table()
     table.add_column("video", overflow="fold")
     for name in ("true", "tubes", "matched", "tube IoU", "recall@0.5", "switches", "IDF1"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))

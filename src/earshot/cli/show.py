@@ -81,8 +81,13 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
             console.print(f"{one.stage}: {basis}", soft_wrap=True)
 
 
+def new_table() -> Table:
+    """Return a table in the style of all commands, without columns."""
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+
+
 def _table(*left: str, right: Sequence[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = new_table()
     for name in left:
         table.add_column(name, no_wrap=True)
     for name in right:

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from earshot.flows.api import post
+from earshot.flows.settings import CLIENT_RETRIES, HEARTBEAT_S
 from earshot.flows.setup_server import FLOWS
 from earshot.media.sample_world import write_sample_world
 from earshot.schemas.request import BuildRequest
@@ -124,7 +125,10 @@ def test_setting_up_again_makes_nothing_twice(stack: Stack) -> None:
     deployments = ask(stack, "/deployments/filter")
     assert len(deployments) == 6
     for one in deployments:
-        assert one["job_variables"]["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+        assert one["job_variables"]["env"] == {
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+            "PREFECT_CLIENT_MAX_RETRIES": str(CLIENT_RETRIES),
+        }
     (automation,) = ask(stack, "/automations/filter")
     assert automation["enabled"]
     (collector,) = [one for one in deployments if one["schedules"]]

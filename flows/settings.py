@@ -17,8 +17,8 @@ LOOPBACK = "127.0.0.1"
 # Prefect's default of 180 s would make a build that runs well look dead to `earshot setup-server`'s
 # automation; deployments have the same number from prefect.yaml.
 HEARTBEAT_S = 30
-# Four minutes of waiting, doubled each time; Prefect's default of 5 is one. SQLite under several runs
-# is locked for longer than that, and a server that is being upgraded is away for longer.
+# Four minutes of waiting, doubled each time; Prefect's default of 5 is one. SQLite under several
+# runs is locked for longer than that, and a server that is being upgraded is away for longer.
 CLIENT_RETRIES = 7
 # Says that `PREFECT_API_URL` was set by us, so that a later start doesn't take it for the user's.
 OWN_API_URL = "EARSHOT_OWN_API_URL"

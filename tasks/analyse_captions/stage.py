@@ -67,7 +67,7 @@ class AnalyseCaptions(Stage[AnalyseConfig]):
     def ready(self) -> None:
         """Raise EndpointError where the key is not set."""
         if self.is_remote:
-            from earshot.tasks.llm.session import read_key
+            from earshot.tasks.llm.endpoint import read_key
 
             read_key(self.context.llm)
 

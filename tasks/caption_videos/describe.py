@@ -82,7 +82,7 @@ def _group(
 ) -> Group[Written]:
     chat = _chat(given, config, context, Shown())
     store = request_store(_requests(context))
-    if isinstance(walk(chat.ask, chat.read, store, given.attempt), Missing):
+    if isinstance(walk(chat.ask, chat.read, store.get, given.attempt), Missing):
         chat = _chat(given, config, context, _shown(given, config, context, worker))
     return Group(given.video_id, (chat,), given.attempt)
 

@@ -59,7 +59,7 @@ class CaptionVideos(Stage[CaptionsConfig]):
 
     def ready(self) -> None:
         """Raise EndpointError where the key is not set."""
-        from earshot.tasks.llm.session import read_key
+        from earshot.tasks.llm.endpoint import read_key
 
         read_key(self.context.llm)
 

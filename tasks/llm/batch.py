@@ -167,9 +167,9 @@ class Batches:
             at=datetime.now(UTC),
         )
         self._keep(note)
-        data = "".join(_line(key, ask, session.dialect) for key, ask in asks.items()).encode()
+        data = b"".join(_line(key, ask, session.dialect) for key, ask in asks.items())
         name = f"earshot-{digest[:16]}.jsonl"
-        client = session.client
+        client = session.endpoint.client
         file = await session.request(
             lambda: client.files.create(file=(name, data), purpose="batch"), "uploading a batch"
         )
@@ -194,7 +194,7 @@ class Batches:
         return note
 
     async def _collect(self, note: BatchNote) -> None:
-        session, client = self._session, self._session.client
+        session, client = self._session, self._session.endpoint.client
         if note.batch_id is None:
             found = await self._lost(note)
             if found is None:  # killed before it was made: nothing is paid
@@ -219,7 +219,7 @@ class Batches:
     async def _lost(self, note: BatchNote) -> str | None:
         """Return the batch that a killed run made before it could note its id, if it did."""
         known = {each.batch_id for each in _notes(self._folder)}
-        client = self._session.client
+        client = self._session.endpoint.client
 
         async def look() -> str | None:
             seen = 0
@@ -235,7 +235,7 @@ class Batches:
 
     async def _downloaded(self, note: BatchNote, file_id: str) -> str:
         """Return a file of answers, kept as it came before anything of it is read."""
-        client = self._session.client
+        client = self._session.endpoint.client
         kept = self._folder / "batches" / f"{note.batch_id}-{file_id}.jsonl"
         if not kept.exists():
             response = await self._session.request(
@@ -302,14 +302,9 @@ def _notes(folder: Path) -> list[BatchNote]:
     return [BatchNote.model_validate_json(file.read_bytes()) for file in files]
 
 
-def _line(key: str, ask: Ask, dialect: Dialect) -> str:
-    said = {
-        "custom_id": key,
-        "method": "POST",
-        "url": "/v1/chat/completions",
-        "body": ask.body(dialect),
-    }
-    return json.dumps(said, ensure_ascii=False) + "\n"
+def _line(key: str, ask: Ask, dialect: Dialect) -> bytes:
+    said = {"custom_id": key, "method": "POST", "url": "/v1/chat/completions"}
+    return json.dumps(said).encode()[:-1] + b', "body": ' + ask.body(dialect) + b"}\n"
 
 
 def _pieces(asks: Mapping[str, Ask], dialect: Dialect) -> list[dict[str, Ask]]:
@@ -317,7 +312,7 @@ def _pieces(asks: Mapping[str, Ask], dialect: Dialect) -> list[dict[str, Ask]]:
     pieces: list[dict[str, Ask]] = []
     size = MAX_BYTES
     for key, ask in asks.items():
-        length = len(_line(key, ask, dialect).encode())
+        length = len(_line(key, ask, dialect))
         if size + length > MAX_BYTES or len(pieces[-1]) >= MAX_REQUESTS:
             pieces.append({})
             size = 0

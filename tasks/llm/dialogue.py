@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from earshot.store.requests import Kept, RequestStore
+from earshot.store.requests import Kept
 from earshot.tasks.llm.ask import Ask
 from earshot.tasks.llm.reply import NoTextError, json_in, shorten, text_of
 
 T = TypeVar("T")
+Get = Callable[[str], Kept | None]
 REPAIRS = 2
 """How often a model is shown what is wrong with its answer."""
 
@@ -61,20 +62,20 @@ class Missing:
 
 
 def walk(
-    first: Ask, read: Callable[[str], T], store: RequestStore, attempt: int = 1
+    first: Ask, read: Callable[[str], T], get: Get, attempt: int = 1
 ) -> Answered[T] | Failed | Missing:
     """Go through a dialogue as far as the cache goes.
 
     Args:
         first: the request.
         read: makes a value of the JSON text of an answer, or raises `BrokenRuleError`.
-        store: the request cache.
+        get: gives the answer to a request by its key, or None: the request cache's.
         attempt: which try this is for whoever asks, from 1: on the second everything that failed
             on the first is asked once more, in a dialogue of its own.
     """
     spent = Spent()
     for number in range(1, attempt + 1):
-        said = _walk_once(first, read, store, number, spent)
+        said = _walk_once(first, read, get, number, spent)
         if not isinstance(said, Failed):
             return said
         spent = said.spent
@@ -82,12 +83,12 @@ def walk(
 
 
 def _walk_once(
-    first: Ask, read: Callable[[str], T], store: RequestStore, number: int, spent: Spent
+    first: Ask, read: Callable[[str], T], get: Get, number: int, spent: Spent
 ) -> Answered[T] | Failed | Missing:
     ask, problem, raw, key = first, "", "", ""
     for _ in range(1 + REPAIRS):
         key = ask.digest if number == 1 else f"{ask.digest}.{number}"
-        kept = store.get(key)
+        kept = get(key)
         if kept is None:
             return Missing(ask, key)
         raw = kept.body

@@ -80,7 +80,7 @@ def settle(groups: Sequence[Group[T]], llm: LlmConfig, folder: Path) -> Iterator
     store = request_store(folder)
     left: list[Group[T]] = []
     for group in groups:
-        said = [walk(chat.ask, chat.read, store, group.attempt) for chat in group.chats]
+        said = [walk(chat.ask, chat.read, store.get, group.attempt) for chat in group.chats]
         known = [each for each in said if not isinstance(each, Missing)]
         if len(known) == len(said):
             yield _conclude(group, known)
@@ -145,7 +145,7 @@ def _in_batches(
     settled, live = [], []
     for group in groups:
         said: list[_One[T] | None] = [
-            _standing(walk(chat.ask, chat.read, session.store, group.attempt), standing)
+            _standing(walk(chat.ask, chat.read, session.store.get, group.attempt), standing)
             for chat in group.chats
         ]
         if all(each is not None for each in said) or any(
@@ -163,7 +163,7 @@ def _missing(groups: Sequence[Group[Any]], folder: Path) -> dict[str, Ask]:
     found = {}
     for group in groups:
         for chat in group.chats:
-            said = walk(chat.ask, chat.read, store, group.attempt)
+            said = walk(chat.ask, chat.read, store.get, group.attempt)
             if isinstance(said, Missing):
                 found[said.key] = said.ask
     return found

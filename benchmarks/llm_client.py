@@ -39,7 +39,7 @@ def videos(count: int) -> list[VideoCaptions]:
             f"v{n}",
             (
                 Caption(
-                    caption_id=f"v{n}/c0", video_id=f"v{n}", start_s=0, end_s=9.5,
+                    caption_id=f"v{n}/c0", video_id=f"v{n}", start_s=0, end_s=9.5 + n / 1000,
                     text=f"A dog{n} barks at two cyclists who ride past the old gate.",
                     caption_source="given",
                 ),

@@ -24,6 +24,9 @@ def normalise(intervals: IntervalSet) -> Normalised:
     Raises:
         ValueError: an end is NaN or infinite.
     """
+    if len(intervals) == 1:  # most sets of events and questions
+        start, end = _finite(intervals[0])
+        return ((start, end),) if start < end else ()
     merged: list[Interval] = []
     for start, end in sorted(_finite(pair) for pair in intervals):
         if start >= end:

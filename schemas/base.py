@@ -128,6 +128,7 @@ def check_interval_set(intervals: tuple[Interval, ...]) -> tuple[Interval, ...]:
     return intervals
 
 
+@lru_cache(maxsize=256)  # what sounds mostly does so for all of its event
 def to_intervals(pairs: tuple[tuple[float, float], ...]) -> tuple[Interval, ...]:
     """Turn (start, end) pairs, as geometry gives them, into `Interval` records."""
     return tuple(Interval(start_s=start, end_s=end) for start, end in pairs)

@@ -156,7 +156,7 @@ class RequestStore:
         if found is None:
             return None
         line = os.pread(self._handle(found.file), found.length, found.start)
-        return _kept(json.loads(line))
+        return _kept(json.loads(line.decode("utf-8", "surrogatepass")))
 
     def is_open(self, key: str) -> bool:
         """Whether a request was sent and has neither answer nor fault."""

@@ -49,3 +49,9 @@ def test_norm_is_idempotent(name: str) -> None:
 def test_norm_is_idempotent_where_only_lower_case_composes(name: str) -> None:
     """A capital with a mark that only its small letter composes with comes out composed."""
     assert norm(norm(name)) == norm(name)
+
+
+def test_ascii_is_treated_as_all_other_text_is() -> None:
+    """The short way for ASCII gives what the long one gives, for each of its characters."""
+    for char in map(chr, range(128)):
+        assert norm(f"X{char}y é") == f"{norm(f'X{char}y')} é"

@@ -185,10 +185,10 @@ class _Reader:
                     f"{where}.segments has [{pair[0]:g}, {pair[1]:g}], outside of the caption's "
                     f"time {start_s:g} to {end_s:g} s"
                 )
-        inside = intervals.clip(intervals.normalise(pairs), start_s, end_s) if pairs else ()
+        inside = intervals.clip(pairs, start_s, end_s)
         if not inside and not self.problems:
             self._say(f"{where}.segments is empty: expected at least one stretch")
-        return tuple(inside)
+        return inside
 
     def _pairs(self, stretches: Sequence[AnswerStretch], where: str) -> list[tuple[float, float]]:
         pairs = []
@@ -240,7 +240,7 @@ class _Reader:
         if not each.sounding:
             self._say(f"{where} is {each.audibility} and never sounds: give the stretches")
             return ()
-        inside = tuple(intervals.intersect(intervals.normalise(pairs), segments)) if pairs else ()
+        inside = intervals.intersect(pairs, segments)
         if not inside and segments and pairs:
             shown = ", ".join(f"[{a:g}, {b:g}]" for a, b in segments)
             self._say(f"{where}.sounding lies outside of the event's segments {shown}")

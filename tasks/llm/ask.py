@@ -19,6 +19,7 @@ from earshot.schemas.base import canonical_json, digest_of, sha256_hex
 from earshot.schemas.config import LlmConfig
 from earshot.tasks.llm.dialect import Dialect
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 Part = Mapping[str, Any]
 Message = Mapping[str, "str | tuple[Part, ...]"]
 """A role and its content: text, or parts where pictures or sound are shown.
@@ -78,7 +79,7 @@ def _told(part: Part) -> Part:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _sent(message: Message) -> bytes:
@@ -96,9 +97,14 @@ def model_key(llm: LlmConfig) -> str:
 
 
 @lru_cache(maxsize=64)
+def _settings(*settings: str | float | None) -> bytes:
+    return canonical_json(settings)
+
+
+@lru_cache(maxsize=64)
 def _text_message(role: str, content: str) -> bytes:
     """Return the canonical JSON of a message; long instructions are the same in every request."""
-    return canonical_json({"role": role, "content": content})
+    return b'{"content":%b,"role":%b}' % (_json(content), _json(role))
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,15 @@ class Ask:
     @cached_property
     def digest(self) -> str:
         """sha256 over the canonical JSON of all that is asked: its key in the request cache."""
-        settings = [
-            self.model,
-            self.revision,
-            self.form.digest,
-            self.temperature,
-            self.max_output_tokens,
+        parts = [
+            _settings(
+                self.model,
+                self.revision,
+                self.form.digest,
+                self.temperature,
+                self.max_output_tokens,
+            )
         ]
-        parts = [canonical_json(settings)]
         for message in self.messages:
             content = message["content"]
             parts.append(

@@ -282,3 +282,20 @@ def test_ids_do_not_depend_on_the_order_of_the_answer(analyse: Analyse, server: 
         said = analysis(analyse(video("v", "A dog barks."), revision=name)["v"])
         ids.append([(e.event_id, e.segments[0].start_s) for e in said.events])
     assert ids[0] == ids[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ud800", '{"events": [\ud800', '{"events": []}\udfff', '{"events": [], "x": "\\ud800"}'],
+)
+def test_half_a_surrogate_pair_breaks_nothing(
+    text: str, analyse: Analyse, server: LlmServer
+) -> None:
+    """JSON can escape what UTF-8 can't write: the answer is repaired or kept, beside good ones."""
+    server.first.append(Reply(text))
+    said = analyse(video("v", "A dog barks."), video("w", "A cat calls."), in_flight=1)
+    assert isinstance(analysis(said["v"]), Analysis)
+    assert isinstance(analysis(said["w"]), Analysis)
+    count = len(server.requests)
+    analyse(video("v", "A dog barks."), video("w", "A cat calls."))
+    assert len(server.requests) == count

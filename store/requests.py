@@ -116,6 +116,7 @@ class RequestStore:
         self._own_faults: Counter[str] = Counter()
         self._places: dict[str, _Place] = {}
         self._open: dict[str, float] = {}
+        self._over: dict[str, str] = {}
         self._totals: dict[tuple[str, str], Totals] = {}
         self._read: dict[Path, int] = {}
         self._handles: dict[Path, int] = {}
@@ -131,6 +132,11 @@ class RequestStore:
     def __contains__(self, key: str) -> bool:
         """Whether a request has an answer."""
         return key in self._places
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the files that were read or written are there no more."""
+        return bool(self._read) and not self.folder.exists()
 
     @property
     def open_usd(self) -> float:
@@ -236,7 +242,7 @@ class RequestStore:
     # Lines
 
     def _append(self, said: dict[str, Any]) -> None:
-        said["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        said["at"] = datetime.now(UTC).isoformat(timespec="microseconds")
         line = json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         with self._lock:
             file = self._own or self._new_file()
@@ -305,11 +311,15 @@ class RequestStore:
         said = said or json.loads(line)
         key = said["key"]
         if said["kind"] == "sent":
+            # Files are read one after the other: what came back may stand before what was sent.
+            if said["at"] < self._over.get(key, ""):
+                return
             if key in self._open:  # whoever sent it before died, and may have to pay for it
                 self.settled_usd += self._open[key]
             self._open[key] = said["worst_usd"]
             return
         self._open.pop(key, None)
+        self._over[key] = max(said["at"], self._over.get(key, ""))
         self.settled_usd += said["cost_usd"] or 0.0
         if said["kind"] == "fault":
             return
@@ -342,7 +352,7 @@ def request_store(folder: Path) -> RequestStore:
     """Return the process's one store of a folder, with what others wrote meanwhile."""
     with _STORES_LOCK:
         store = _STORES.get(folder)
-        if store is None or not folder.exists():
+        if store is None or store.is_gone:
             if store is not None:
                 store.close()
             store = _STORES[folder] = RequestStore(folder)

@@ -102,6 +102,7 @@ class LlmServer:
         over_limit: how many requests it had to refuse.
         batch_answer: as `answer`, for lines of a batch; None as a reply: the line expires.
         batch_status: what a batch says of itself when it is looked at.
+        hold_at: at this moment of a batch the server says nothing more, and `held` is set.
     """
 
     answer: Callable[[dict[str, Any]], Reply] = lambda body: Reply(good_answer(body))
@@ -121,6 +122,8 @@ class LlmServer:
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     batch_answer: Callable[[dict[str, Any]], Reply | None] = lambda body: Reply(good_answer(body))
     batch_status: str = "completed"
+    hold_at: str = ""
+    held: threading.Event = field(default_factory=threading.Event)
 
     @property
     def captions(self) -> list[str]:
@@ -165,17 +168,26 @@ class LlmServer:
 
     # Batches
 
+    async def _hold(self, moment: str) -> None:
+        if moment == self.hold_at:
+            self.held.set()
+            while self.hold_at:
+                await asyncio.sleep(0.01)
+            raise ConnectionResetError("whoever asked was killed")
+
     async def upload(self, request: web.Request) -> web.Response:
         form = await request.post()
         file = form["file"]
         assert isinstance(file, web.FileField)
         file_id = f"file-{len(self.files)}"
         self.files[file_id] = file.file.read().decode()
+        await self._hold("uploaded")
         return web.json_response({"id": file_id, "object": "file", "bytes": 1, "created_at": 0,
                                   "filename": file.filename, "purpose": "batch",
                                   "status": "processed"})  # fmt: skip
 
     async def content(self, request: web.Request) -> web.Response:
+        await self._hold("asked for its answers")
         return web.Response(text=self.files[request.match_info["file"]])
 
     async def create(self, request: web.Request) -> web.Response:
@@ -187,6 +199,7 @@ class LlmServer:
             "status": "in_progress", "created_at": int(time.time()),
             "metadata": asked.get("metadata"),
         }  # fmt: skip
+        await self._hold("created")
         return web.json_response(self.batches[batch_id])
 
     async def list(self, request: web.Request) -> web.Response:
@@ -194,6 +207,7 @@ class LlmServer:
         return web.json_response({"object": "list", "data": rows, "has_more": False})
 
     async def retrieve(self, request: web.Request) -> web.Response:
+        await self._hold("asked for its state")
         batch = self.batches[request.match_info["batch"]]
         if batch["status"] == "in_progress":
             batch["status"] = self.batch_status

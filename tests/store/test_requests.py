@@ -163,3 +163,30 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "requests").write_text("")
     with pytest.raises(WorkspaceError):
         answer(RequestStore(tmp_path / "requests"), "a", "1")
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_money_does_not_depend_on_the_order_of_the_files(
+    order: tuple[str, str], tmp_path: Path
+) -> None:
+    """What one process sent and another got back is over, whichever file is read first."""
+    with_sent, with_answer = RequestStore(tmp_path), RequestStore(tmp_path)
+    for key in ("answered", "lost"):
+        with_sent.sent(key, 0.5, "batch")
+    answer(with_answer, "answered", "{}")
+    with_answer.fault("lost", "batch_expired")
+    with_sent.sent("again", 0.25)
+    for store, name in zip((with_sent, with_answer), order, strict=True):
+        store._own.rename(tmp_path / f"{name}.jsonl")
+    read = RequestStore(tmp_path)
+    assert (read.open_usd, read.settled_usd) == (0.25, pytest.approx(0.1))
+    assert not read.is_open("lost")
+
+
+def test_a_folder_that_is_not_there_yet_has_one_store(tmp_path: Path) -> None:
+    """Whoever asks first does not get another one than who asks after it."""
+    folder = tmp_path / "requests"
+    store = request_store(folder)
+    assert request_store(folder) is store
+    answer(store, "k", "{}")
+    assert request_store(folder) is store

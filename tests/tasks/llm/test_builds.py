@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -58,7 +57,7 @@ def test_the_estimate_learns_from_what_was_used(world: World) -> None:
 
 def test_the_plan_prints_calls_tokens_money_and_a_range(world: World) -> None:
     """People read one line: calls, tokens, USD with a range, and what it rests on."""
-    shown = world.run("plan").stdout
+    shown = CliRunner().invoke(app, world.command("plan")[3:]).stdout
     assert "analyse: costs at most, for what comes behind, 8 calls, " in shown
     assert " USD (" in shown
     assert "assumed 4 bytes a token and 250 tokens an answer" in shown
@@ -84,10 +83,8 @@ def test_an_answer_that_can_not_be_used_quarantines_its_video_alone(
     assert "refusal" in row[2]
     world.build()
     assert len(server.requests) == 8
-    subprocess.run(
-        [sys.executable, "-m", "earshot.cli", "quarantine", "retry", "-w", str(world.workspace)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    retried = CliRunner().invoke(app, ["quarantine", "retry", "-w", str(world.workspace)])
+    assert retried.exit_code == 0, retried.output
     server.answer = lambda body: Reply(good_answer(body))
     assert count(world.build(), "analyse")["done"] == 8
     assert len(server.requests) == 9

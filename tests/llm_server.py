@@ -56,13 +56,24 @@ def _asked(body: dict[str, Any]) -> str:
     return str(users[0])
 
 
+def times_of(body: dict[str, Any]) -> tuple[float, float]:
+    """Start and end of the caption that a request is about."""
+    found = re.search(r"Time of the caption: (\S+) to (\S+) s", _asked(body))
+    assert found, body
+    return float(found[1]), float(found[2])
+
+
+def event_numbers(body: dict[str, Any]) -> list[tuple[int, float, float]]:
+    """The given events of a request: number, start and end of the first segment."""
+    found = re.findall(r'(\d+): "[^"]*", (\S+) to (\S+) s', _asked(body))
+    return [(int(number), float(a), float(b)) for number, a, b in found]
+
+
 def good_answer(body: dict[str, Any]) -> str:
     """A right answer: the first two words of the caption sound all the time."""
-    asked = _asked(body)
-    found = re.search(r"Time of the caption: (\S+) to (\S+) s", asked)
-    assert found, asked
-    times = {"start_s": float(found[1]), "end_s": float(found[2])}
-    given = re.findall(r'(\d+): "[^"]*", (\S+) to (\S+) s', asked)
+    start_s, end_s = times_of(body)
+    times = {"start_s": start_s, "end_s": end_s}
+    given = event_numbers(body)
     evidence = " ".join(caption_of(body).split()[:2])
     name = re.sub(r"\W", "", evidence.split()[-1]).lower()
 
@@ -74,10 +85,10 @@ def good_answer(body: dict[str, Any]) -> str:
 
     events: list[dict[str, Any]] = [
         {
-            "event": int(number),
+            "event": number,
             "label": None,
             "segments": [],
-            "objects": [thing({"start_s": float(a), "end_s": float(b)})],
+            "objects": [thing({"start_s": a, "end_s": b})],
         }
         for number, a, b in given
     ]

@@ -20,6 +20,7 @@ from earshot.schemas.config import LlmConfig
 from earshot.tasks.llm.dialect import Dialect
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_SOUND = "input_audio"
 Part = Mapping[str, Any]
 Message = Mapping[str, "str | tuple[Part, ...]"]
 """A role and its content: text, or parts where pictures or sound are shown.
@@ -82,11 +83,15 @@ def _json(value: Any) -> bytes:
     return _ENCODER.encode(value).encode()
 
 
-def _sent(message: Message) -> bytes:
+def _sent(message: Message, dialect: Dialect) -> bytes:
     content = message["content"]
     if isinstance(content, str):
         return _text_message(str(message["role"]), content)
-    parts = [{name: part[name] for name in part if name != "stands_for"} for part in content]
+    parts = [
+        {name: part[name] for name in part if name != "stands_for"}
+        for part in content
+        if dialect.takes_sound or part["type"] != _SOUND
+    ]
     return _json({"role": message["role"], "content": parts})
 
 
@@ -174,6 +179,13 @@ class Ask:
         parts = [part for content in contents if not isinstance(content, str) for part in content]
         return sum("text" not in part for part in parts)
 
+    @cached_property
+    def has_sound(self) -> bool:
+        """Whether sound is sent, to endpoints that take it."""
+        contents = [message["content"] for message in self.messages]
+        parts = [part for content in contents if not isinstance(content, str) for part in content]
+        return any(part["type"] == _SOUND for part in parts)
+
     def repaired(self, answer: str, problem: str) -> Ask:
         """Return the request that shows the model its answer and what is wrong with it."""
         # Half of a surrogate pair, which a model can write and JSON can escape, can't be sent.
@@ -189,7 +201,9 @@ class Ask:
         """Return the body of a chat completion, as JSON in UTF-8."""
         # Put together from what was encoded before: of thousands of requests most is the same.
         fields = [b'"model":' + _json(self.model)]
-        fields.append(b'"messages":[' + b",".join(map(_sent, self.messages)) + b"]")
+        fields.append(
+            b'"messages":[' + b",".join(_sent(each, dialect) for each in self.messages) + b"]"
+        )
         fields.append(b'"%s":%d' % (dialect.limit_field.encode(), self.max_output_tokens))
         if dialect.takes_temperature and self.temperature is not None:
             fields.append(b'"temperature":' + _json(self.temperature))

@@ -44,6 +44,7 @@ class BatchNote(Frozen):
     keys: dict[str, int] = Field(description="key of each request, and its bytes of text")
     worst: dict[str, float] = Field(description="the most that each may cost, in USD")
     dialect: dict[str, Any]
+    has_sound: bool = Field(False, description="some of its requests have sound")
     batch_id: str | None = Field(None, description="null: about to be made")
     status: Literal["open", "over"] = "open"
     ended_as: str | None = None
@@ -164,6 +165,7 @@ class Batches:
             keys={key: ask.text_bytes for key, ask in asks.items()},
             worst={key: worst_usd(session.llm.price, ask, "batch") for key, ask in asks.items()},
             dialect=vars(session.dialect),
+            has_sound=any(ask.has_sound for ask in asks.values()),
             at=datetime.now(UTC),
         )
         self._keep(note)
@@ -276,8 +278,8 @@ class Batches:
         if status not in (400, 413, 422):
             return False
         is_fixed = self._session.llm.response_format != "auto"
-        weaker = dialect.weaker(body, is_fixed=is_fixed)
-        if weaker is not None and "content_filter" not in body:
+        weaker = dialect.weaker(body, is_fixed=is_fixed, has_sound=note.has_sound)
+        if weaker is not None:
             if self._session.dialect == dialect:
                 self._session.learn_dialect(weaker)
             return False

@@ -1,4 +1,4 @@
-"""What an endpoint takes: how it is told the form of the answer, the limit and the temperature.
+"""What an endpoint takes: how it is told the form, the limit and the temperature, and if it hears.
 
 Found out once for an endpoint and model, by asking for the strictest first and giving way where it
 says no, and remembered beside the request cache.
@@ -30,15 +30,21 @@ class Dialect:
     response_format: ResponseFormat = "json_schema"
     limit_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     takes_temperature: bool = True
+    takes_sound: bool = True
 
-    def weaker(self, said: str, *, is_fixed: bool) -> Dialect | None:
+    def weaker(self, said: str, *, is_fixed: bool, has_sound: bool) -> Dialect | None:
         """Return the dialect to try after a refusal; None where there is none left.
 
         Args:
             said: the endpoint's words; what they name goes first.
-            is_fixed: the configuration says which response format is used.
+            is_fixed: the response format is known.
+            has_sound: the request had sound.
         """
         words = said.lower()
+        if "content_filter" in words:
+            return None
+        if has_sound and self.takes_sound and "audio" in words:
+            return replace(self, takes_sound=False)
         if self.takes_temperature and "temperature" in words:
             return replace(self, takes_temperature=False)
         if self.limit_field == "max_completion_tokens" and self.limit_field in words:

@@ -125,18 +125,20 @@ class Session:
             if self._dialect is None:
                 async with self._finding:
                     if self._dialect is None:
-                        return await self._find_dialect(ask, key)
-            return self._keep(ask, key, await self._send(ask, key, self._dialect))
+                        is_fixed = self.llm.response_format != "auto"
+                        first = first_dialect(self.llm)
+                        return await self._ask_in(first, ask, key, is_fixed=is_fixed)
+            return await self._ask_in(self._dialect, ask, key, is_fixed=True)
 
-    async def _find_dialect(self, ask: Ask, key: str) -> Kept:
-        dialect, is_fixed = first_dialect(self.llm), self.llm.response_format != "auto"
+    async def _ask_in(self, dialect: Dialect, ask: Ask, key: str, *, is_fixed: bool) -> Kept:
+        """Ask, giving way where the endpoint says no, and learn what it takes."""
         while True:
             raw = await self._send(ask, key, dialect)
             if raw.status == 200:
                 self.learn_dialect(dialect)
                 return self._keep(ask, key, raw)
-            weaker = dialect.weaker(raw.body, is_fixed=is_fixed)
-            if weaker is None or "content_filter" in raw.body:
+            weaker = dialect.weaker(raw.body, is_fixed=is_fixed, has_sound=ask.has_sound)
+            if weaker is None:
                 return self._keep(ask, key, raw)
             self.store.fault(key, "dialect")
             dialect = weaker

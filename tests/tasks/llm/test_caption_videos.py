@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import wave
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from earshot.media.sample_world import write_sample_video
 from earshot.media.stills import wav_base64
 from earshot.schemas.config import CaptionsConfig
 from earshot.tasks.caption_videos.asked import frame_times, read_captions
 from earshot.tasks.llm.dialogue import BrokenRuleError
-from tests.llm_server import LlmServer, Reply, good_answer
+from tests.llm_server import LlmServer, Reply, error, good_answer
 from tests.tasks.llm.conftest import World, count
 
 ON = {"generate": "openai", "generate_fps": 0.25, "generate_px": 64}
@@ -33,9 +35,10 @@ def answer(body: dict[str, Any]) -> Reply:
     """A model that sees a dog in every video, and reads captions."""
     if not is_about_frames(body):
         return Reply(good_answer(body))
+    length_s = float(re.findall(r"The video is (\S+) s long", str(body["messages"][1]))[0])
     captions = [
-        {"start_s": 0, "end_s": 12, "text": "A dog barks at the gate."},
-        {"start_s": 10, "end_s": 20, "text": "A cat  lies on the wall."},
+        {"start_s": 0, "end_s": 0.6 * length_s, "text": "A dog barks at the gate."},
+        {"start_s": 0.5 * length_s, "end_s": length_s, "text": "A cat  lies on the wall."},
     ]
     return Reply(json.dumps({"captions": captions}))
 
@@ -181,6 +184,72 @@ def test_frame_times_cover_the_video() -> None:
     config = CaptionsConfig(generate_fps=1, generate_frames=4)
     assert frame_times(20, config) == (2.5, 7.5, 12.5, 17.5)
     assert frame_times(0.4, config) == (0.2,)
+
+
+@pytest.fixture
+def loud(silent: World, tmp_path: Path) -> World:
+    """The same, and the videos have sound."""
+    write_sample_video(tmp_path, 7, 0)
+    (file,) = tmp_path.glob("*.mp4")
+    silent.manifest.write_text(silent.manifest.read_text().replace(str(silent.clip), str(file)))
+    silent.set(captions={**ON, "generate_audio": True})
+    return silent
+
+
+def sounds(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parts of a request that are sound."""
+    return [part for part in body["messages"][1]["content"] if part["type"] == "input_audio"]
+
+
+def test_the_sound_is_in_the_request(loud: World, server: LlmServer) -> None:
+    """One WAV a video behind its frames, in the form of the API; a rerun asks nothing."""
+    said = loud.build()
+    assert count(said, "caption")["done"] == 3
+    assert len(shown(server)) == 2
+    for body in shown(server):
+        (part,) = sounds(body)
+        assert set(part) == {"type", "input_audio"}
+        assert part["input_audio"]["format"] == "wav"
+        with wave.open(io.BytesIO(base64.b64decode(part["input_audio"]["data"]))) as file:
+            assert file.getframerate() == 16_000
+            assert file.getnframes() > 16_000
+    loud.build(force=("caption",))
+    assert len(shown(server)) == 2
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_endpoint_that_does_not_hear_gets_frames_alone(
+    known: bool, loud: World, server: LlmServer
+) -> None:
+    """Its refusal is learned once, also where the rest of its dialect was known before."""
+    if known:
+        loud.set(captions={})
+        loud.build()
+
+    def deaf(body: dict[str, Any]) -> Reply:
+        if is_about_frames(body) and sounds(body):
+            return error(400, "This model does not support input_audio content")
+        return answer(body)
+
+    server.answer = deaf
+    loud.set(captions={**ON, "generate_audio": True}, in_flight=1)
+    said = loud.build()
+    assert count(said, "caption")["done"] == 3
+    assert [len(sounds(body)) for body in shown(server)] == [1, 0, 0]
+    kinds = {body.get("response_format", {}).get("type") for body in server.requests}
+    assert kinds == {"json_schema"}
+    (dialect,) = (loud.workspace / "requests" / "dialects").iterdir()
+    assert json.loads(dialect.read_text())["takes_sound"] is False
+
+
+def test_a_batch_learns_that_an_endpoint_does_not_hear(loud: World, server: LlmServer) -> None:
+    """The next batch has the frames alone."""
+    server.batch_answer = lambda body: (
+        error(400, "no audio, please") if is_about_frames(body) and sounds(body) else answer(body)
+    )
+    for _ in range(2):
+        assert count(loud.build(mode="batch"), "caption")["reasons"] == {"for_batch": 2}
+    assert count(loud.build(mode="batch"), "caption")["done"] == 3
 
 
 def test_sound_is_sent_where_it_is_wanted(tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import TYPE_CHECKING, Self
 
 import openai
@@ -23,6 +21,7 @@ from tenacity import (
 )
 
 from earshot.errors import EarshotError, ItemError
+from earshot.tasks.llm.limits import retry_after_s
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -130,7 +129,11 @@ class Endpoint:
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        told_s = retry_after_s(error) if isinstance(error, openai.APIStatusError) else None
+        told_s = (
+            retry_after_s(error.response.headers)
+            if isinstance(error, openai.APIStatusError)
+            else None
+        )
         if told_s is None:
             return float(self._growing(state))
         return min(told_s, self._patience.longest_wait_s)
@@ -148,21 +151,6 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(
         error, (openai.APIConnectionError, openai.APIResponseValidationError, _NoReplyError)
     )
-
-
-def retry_after_s(error: openai.APIStatusError) -> float | None:
-    """Return how long a server wants to be left alone, in seconds; None where it does not say."""
-    said = error.response.headers.get("retry-after")
-    if said is None:
-        return None
-    try:
-        return max(float(said), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(said).timestamp() - time(), 0.0)
-    except ValueError:
-        return None
 
 
 def _short(error: Exception) -> str:

@@ -10,8 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from traceback import format_exception
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
+from earshot.errors import ItemError
+from earshot.places import without_secrets
 from earshot.schemas.base import Record
 from earshot.schemas.config import FetchConfig, LlmConfig, Section
 from earshot.schemas.ledger import ItemKind, Status
@@ -131,6 +134,17 @@ class Quarantined(_Reasoned):
 
     status: ClassVar[Status] = "quarantined"
     traceback: str | None = None
+
+    @classmethod
+    def by(cls, fault: ItemError, video_id: str) -> Self:
+        """Return what a fault makes of a video: its code, message and value, its traceback too."""
+        return cls(
+            video_id,
+            reason_code=fault.code,
+            message=str(fault),
+            value=fault.value,
+            traceback=without_secrets("".join(format_exception(fault))),
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ the rest of the batch goes on. Never trusts a header where decoding tells better
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -14,7 +13,6 @@ from earshot.errors import ItemError
 from earshot.media.child import Worker
 from earshot.media.fetch import content_sha256, identity, local_file
 from earshot.media.probe import probe
-from earshot.places import without_secrets
 from earshot.schemas.base import Record
 from earshot.schemas.config import ProbeConfig
 from earshot.schemas.manifest import ManifestEntry
@@ -52,13 +50,7 @@ class ProbeVideos(Stage[ProbeConfig]):
                     video = self._measure(given, worker)
                     yield Done(given.video_id, rows=(video,))
                 except ItemError as fault:
-                    yield Quarantined(
-                        given.video_id,
-                        reason_code=fault.code,
-                        message=str(fault),
-                        value=fault.value,
-                        traceback=without_secrets("".join(traceback.format_exception(fault))),
-                    )
+                    yield Quarantined.by(fault, given.video_id)
 
     def _measure(self, given: StageInput, worker: Worker) -> Video:
         entry, context = given.one(ManifestEntry), self.context

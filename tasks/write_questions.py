@@ -6,7 +6,6 @@ asks what has more than one right answer.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -96,14 +95,8 @@ class WriteQuestions(Stage[QuestionsConfig]):
         for given in batch:
             try:
                 yield self._write(given)
-            except ItemError as error:
-                yield Quarantined(
-                    given.video_id,
-                    reason_code=error.code,
-                    message=str(error),
-                    value=error.value,
-                    traceback="".join(traceback.format_exception(error)),
-                )
+            except ItemError as fault:
+                yield Quarantined.by(fault, given.video_id)
 
     def _write(self, given: StageInput) -> Done:
         scene = _scene(given)

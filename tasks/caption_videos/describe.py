@@ -50,12 +50,7 @@ def describe(
             try:
                 groups.append(_group(given, config, context, worker))
             except ItemError as fault:
-                yield Quarantined(
-                    given.video_id,
-                    reason_code=fault.code,
-                    message=str(fault),
-                    value=fault.value,
-                )
+                yield Quarantined.by(fault, given.video_id)
     for settled in settle(groups, context.llm, _requests(context)):
         yield _outcome(settled)
 

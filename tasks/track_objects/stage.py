@@ -11,7 +11,6 @@ that `audible_only` objects alone would need is not opened.
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ from earshot.media.frames import (
     read_frames,
     window_times,
 )
-from earshot.places import without_secrets
 from earshot.schemas.base import Interval, Record, to_pairs
 from earshot.schemas.config import TrackConfig
 from earshot.schemas.event import Event
@@ -141,13 +139,7 @@ class TrackObjects(Stage[TrackConfig]):
                 clips = self._opened_clips(given, worker, files)
                 results = list(self.tracker.track(clips))
         except ItemError as fault:
-            return Quarantined(
-                given.video_id,
-                reason_code=fault.code,
-                message=str(fault),
-                value=fault.value,
-                traceback=without_secrets("".join(traceback.format_exception(fault))),
-            )
+            return Quarantined.by(fault, given.video_id)
         tubes = [tube for result in results for tube in self._tubes(result)]
         items = _items(given, tubes, results)
         said = [] if tubes else [f"no tube for any of {len(items)} object(s)"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import tempfile
 import time
@@ -67,11 +68,9 @@ def runs(stack: Stack, *ids: str) -> list[dict[str, Any]]:
 
 def submit(stack: Stack, deployment: str, request: dict[str, Any]) -> str:
     """Run a deployment as a user does; returns the flow run's id."""
-    before = {run["id"] for run in runs(stack)}
     parameter = f"request={json.dumps(request)}"
-    stack.run("prefect", "deployment", "run", deployment, "-p", parameter)
-    (new,) = {run["id"] for run in runs(stack)} - before
-    return str(new)
+    said = stack.run("prefect", "deployment", "run", deployment, "-p", parameter)
+    return re.findall(r"UUID: (\S+)", said)[0]
 
 
 def state(stack: Stack, run_id: str) -> str:

@@ -131,6 +131,12 @@ class TrackConfig(Section):
         64, ge=16, description="grounded_sam2: frames held at a time; bounds the memory"
     )
     device: Literal["cuda", "cpu"] = Field("cuda", description="grounded_sam2: where it runs")
+    precision: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="grounded_sam2: auto is bfloat16 on a GPU that has it, else float32"
+    )
+    compile: bool = Field(
+        False, description="grounded_sam2: compile SAM 2; pays off after some hundred videos"
+    )
 
     @model_validator(mode="after")
     def _import_has_a_path(self) -> Self:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from earshot.tasks.track_objects.grounded_sam2.detector import (
-    GroundingDetector,
+from earshot.tasks.track_objects.grounded_sam2.detector import GroundingDetector
+from earshot.tasks.track_objects.grounded_sam2.load import load
+from earshot.tasks.track_objects.grounded_sam2.models import Place
+from earshot.tasks.track_objects.grounded_sam2.texts import (
     Sought,
     prompt_of,
     tokens_of,
 )
-from earshot.tasks.track_objects.grounded_sam2.load import load
 from tests.vision.conftest import Folders
 
 
 @pytest.fixture(scope="module")
 def detector(tiny: Folders) -> GroundingDetector:
     """A tiny detector."""
-    return load(tiny.detector, tiny.segmenter, "cpu", 4).detector
+    return load(tiny.detector, tiny.segmenter, Place("cpu", False, False)).detector
 
 
 @pytest.mark.parametrize(

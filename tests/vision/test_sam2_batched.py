@@ -16,7 +16,8 @@ from earshot.tasks.track_objects.grounded_sam2.propagator import (
     as_pixels,
     boxes_of,
 )
-from earshot.tasks.track_objects.grounded_sam2.sam2_batched import BatchedSam2Video, Memory
+from earshot.tasks.track_objects.grounded_sam2.sam2_batched import BatchedSam2Video
+from earshot.tasks.track_objects.grounded_sam2.segmenter import Memory
 from tests.vision.conftest import Folders
 
 FRAMES = 24

@@ -16,21 +16,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from earshot.media.display import Frame
-from earshot.tasks.track_objects.grounded_sam2.sam2_batched import (
+from earshot.tasks.track_objects.grounded_sam2.batches import Batches
+from earshot.tasks.track_objects.grounded_sam2.segmenter import (
     MAX_PROMPTS,
-    BatchedSam2Video,
     Features,
     Memory,
     Remembered,
     Segmented,
+    Segmenter,
 )
 
 Floats = npt.NDArray[np.float64]
 
 # What SAM 2 was trained with, and its processors have: ImageNet's.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Frames that the image encoder takes at once: they don't depend on one another.
-ENCODE_BATCH = 8
 
 
 class Sam2Propagator:
@@ -39,37 +38,36 @@ class Sam2Propagator:
     Args:
         model: SAM 2, in evaluation mode.
         frames: uint8 HxWx3 by index in the window; the caller holds and releases them.
+        batches: what the model takes at once.
     """
 
-    def __init__(self, model: BatchedSam2Video, frames: Mapping[int, Frame]) -> None:
+    def __init__(
+        self, model: Segmenter, frames: Mapping[int, Frame], batches: Batches | None = None
+    ) -> None:
         self._model = model
         self._frames = frames
+        self._batches = batches or Batches()
         self._features: dict[int, Features] = {}
         self._forward: dict[int, Memory] = {}
         self._backward: dict[int, Memory] = {}
 
     def prompt(self, frame: int, tracks: Sequence[int], boxes: Floats) -> tuple[Floats, Floats]:
         """Begin tracks at a frame, in both directions; the first prompt stays remembered too."""
-        device = self._model.device
-        wanted = torch.from_numpy(boxes).to(device, torch.float32)
-        seen = self._model.prompt(self._of(frame), wanted, frame)
         self._backward = {}
-        for track, now in zip(tracks, seen.remembered, strict=True):
-            before = (
-                self._forward[track].prompts[: MAX_PROMPTS - 1] if track in self._forward else []
+        return _table(
+            self._batches.objects.map(
+                lambda part: self._begin(frame, part), list(zip(tracks, boxes, strict=True))
             )
-            self._forward[track] = Memory([*before, now], self._empty())
-            self._backward[track] = Memory([now], self._empty())
-        return _measured(seen)
+        )
 
     def step(self, frame: int, tracks: Sequence[int], backward: bool) -> tuple[Floats, Floats]:
         """Move tracks on to a frame, all in one call."""
         memories = self._backward if backward else self._forward
-        asked = [memories[track] for track in tracks]
-        seen = self._model.step(self._of(frame), asked, frame, backward)
-        for memory, now in zip(asked, seen.remembered, strict=True):
-            memory.recent.append(now)
-        return _measured(seen)
+        return _table(
+            self._batches.objects.map(
+                lambda part: self._move(frame, part, backward), [memories[t] for t in tracks]
+            )
+        )
 
     def drop(self, tracks: Sequence[int]) -> None:
         """Forget tracks."""
@@ -90,23 +88,43 @@ class Sam2Propagator:
         storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
         return sum(storages.values())
 
+    def _begin(self, frame: int, asked: Sequence[tuple[int, Floats]]) -> Floats:
+        boxes = torch.from_numpy(np.stack([box for _, box in asked]))
+        boxes = boxes.to(self._model.device, torch.float32)
+        seen = self._model.prompt(self._of(frame), boxes, frame)
+        for (track, _), now in zip(asked, seen.remembered, strict=True):
+            known = self._forward.get(track)
+            before = [] if known is None else known.prompts[: MAX_PROMPTS - 1]
+            self._forward[track] = Memory([*before, now], self._empty())
+            self._backward[track] = Memory([now], self._empty())
+        return _measured(seen)
+
+    def _move(self, frame: int, asked: Sequence[Memory], backward: bool) -> Floats:
+        seen = self._model.step(self._of(frame), asked, frame, backward)
+        for memory, now in zip(asked, seen.remembered, strict=True):
+            memory.recent.append(now)
+        return _measured(seen)
+
     def _empty(self) -> deque[Remembered]:
         return deque(maxlen=self._model.max_pointers - 1)
 
     def _of(self, frame: int) -> Features:
         """Return a frame's features; those that are asked next are made on the way."""
         if frame not in self._features:
-            first = frame - ENCODE_BATCH + 1 if frame + 1 in self._features else frame
-            near = [at for at in range(first, first + ENCODE_BATCH) if at in self._frames]
+            size = self._batches.encoded.size
+            first = frame - size + 1 if frame + 1 in self._features else frame
+            near = [at for at in range(first, first + size) if at in self._frames]
             near = [at for at in near if at not in self._features]
-            pixels = as_pixels(
-                [self._frames[at] for at in near], self._model.image_size, self._model
-            )
-            self._features.update(zip(near, self._model.encode(pixels), strict=True))
+            encoded = self._batches.encoded.map(self._encode, near)
+            self._features.update(zip(near, encoded, strict=True))
         return self._features[frame]
 
+    def _encode(self, frames: Sequence[int]) -> list[Features]:
+        pictures = [self._frames[at] for at in frames]
+        return self._model.encode(as_pixels(pictures, self._model.image_size, self._model))
 
-def as_pixels(frames: Sequence[Frame], size: int, model: BatchedSam2Video) -> Tensor:
+
+def as_pixels(frames: Sequence[Frame], size: int, model: Segmenter) -> Tensor:
     """Return frames of one shape as normalised (b, 3, size, size) on the model's device."""
     stacked = torch.from_numpy(np.stack(frames)).to(model.device)
     pixels = stacked.permute(0, 3, 1, 2).float() / 255
@@ -116,13 +134,19 @@ def as_pixels(frames: Sequence[Frame], size: int, model: BatchedSam2Video) -> Te
     return ((pixels - mean) / std).to(model.dtype)
 
 
-def _measured(seen: Segmented) -> tuple[Floats, Floats]:
+def _table(rows: Sequence[Floats]) -> tuple[Floats, Floats]:
+    table = np.reshape(rows, (-1, 5))
+    return table[:, :4], table[:, 4]
+
+
+def _measured(seen: Segmented) -> Floats:
+    """Return (n, 5): boxes in parts of the frame and scores, NaN where not seen."""
     boxes = boxes_of(seen.logits.float())
     boxes = torch.where(seen.presence[:, None] > 0, boxes, torch.nan)
     scores = torch.where(boxes[:, 0].isnan(), torch.nan, seen.presence.float().sigmoid())
     # One copy off the device a frame: each waits for all that was queued.
-    table = torch.cat([boxes, scores[:, None]], dim=1).cpu().numpy().astype(np.float64)
-    return table[:, :4], table[:, 4]
+    table = torch.cat([boxes, scores[:, None]], dim=1)
+    return np.asarray(table.cpu().numpy(), dtype=np.float64)
 
 
 def boxes_of(logits: Tensor) -> Tensor:

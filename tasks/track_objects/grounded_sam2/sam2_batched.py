@@ -10,9 +10,7 @@ told which keys are padding.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,54 +24,16 @@ from transformers.models.sam2_video.modeling_sam2_video import (
     get_1d_sine_pe,
 )
 
-# Prompted frames that an object remembers: its first and its latest.
-MAX_PROMPTS = 2
+from earshot.tasks.track_objects.grounded_sam2.segmenter import (
+    Features,
+    Memory,
+    Remembered,
+    Segmented,
+)
 
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What the image encoder gives for one frame: three levels (HW, 1, C), finest first."""
-
-    levels: tuple[Tensor, ...]
-    position: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Remembered:
-    """One object on one frame.
-
-    Attributes:
-        frame: index in the window.
-        features: (HW, C) memory features.
-        pointer: (C,) object pointer.
-    """
-
-    frame: int
-    features: Tensor
-    pointer: Tensor
-
-
-@dataclass(eq=False)
-class Memory:
-    """What one object remembers in one direction; never more than a fixed number of frames."""
-
-    prompts: list[Remembered]
-    recent: deque[Remembered] = field(default_factory=deque)
-
-
-@dataclass(frozen=True, eq=False)
-class Segmented:
-    """Objects on one frame.
-
-    Attributes:
-        logits: (n, h, w) low-resolution mask logits; NO_OBJ_SCORE all over where there is none.
-        presence: (n,) logits of whether the object is in the frame.
-        remembered: of each object.
-    """
-
-    logits: Tensor
-    presence: Tensor
-    remembered: tuple[Remembered, ...]
+# With `compile_for_device` object counts are padded to one of these, or to a multiple of the last:
+# each new count would be compiled anew.
+BUCKETS = (1, 2, 4, 8, 16, 32)
 
 
 class MaskedCrossAttention(Sam2VideoRoPEAttention):
@@ -123,6 +83,14 @@ class BatchedSam2Video(Sam2VideoModel):
             width = layer.cross_attn_image.kv_in_dim
             layer.cross_attn_image = MaskedCrossAttention(config, width, rope_k_repeat=True)
         self._memory_position: Tensor | None = None
+        self._is_compiled = False
+
+    def compile_for_device(self) -> None:
+        """Compile what runs on every frame; the first frames then take minutes."""
+        self.vision_encoder.compile()
+        self.memory_attention.compile()
+        self.mask_decoder.compile()
+        self._is_compiled = True
 
     @property
     def max_pointers(self) -> int:
@@ -151,13 +119,16 @@ class BatchedSam2Video(Sam2VideoModel):
         labels = labels.expand(len(boxes), 1, 2)
         top = features.levels[-1] + self.no_memory_embedding
         fused = self._as_map(top.expand(-1, len(boxes), -1), -1)
-        return self._segment(features, fused, corners, labels, frame)
+        return self._segment(features, fused, corners, labels, frame, len(boxes))
 
     @torch.inference_mode()
     def step(
         self, features: Features, memories: Sequence[Memory], frame: int, backward: bool = False
     ) -> Segmented:
         """Segment the objects that the memories are of; one call of the memory attention."""
+        asked = len(memories)
+        if self._is_compiled:
+            memories = [*memories, *[memories[-1]] * (bucket_of(asked) - asked)]
         count = len(memories)
         memory, position, mask, pointers = self._keys(memories, frame, backward)
         for layer in self.memory_attention.layers:
@@ -173,12 +144,14 @@ class BatchedSam2Video(Sam2VideoModel):
         fused = fused.reshape(count, -1, *self.backbone_feature_sizes[-1])
         nothing = torch.zeros(count, 1, 1, 2, dtype=fused.dtype, device=fused.device)
         labels = -torch.ones(count, 1, 1, dtype=torch.int32, device=fused.device)
-        return self._segment(features, fused, nothing, labels, frame)
+        return self._segment(features, fused, nothing, labels, frame, asked)
 
     def _keys(
         self, memories: Sequence[Memory], frame: int, backward: bool
-    ) -> tuple[Tensor, Tensor, Tensor, int]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, int]:
         """Return keys (n, K, C), their positions, which are real, and how many last are pointers.
+
+        Where all are real there is no mask: without one the device has its fastest attention.
 
         A prompted frame has the temporal place of the farthest frame, as in the original.
         """
@@ -208,17 +181,25 @@ class BatchedSam2Video(Sam2VideoModel):
         else:
             when = torch.zeros(*since.shape, width, device=device, dtype=dtype)
         when = when.repeat_interleave(splits, dim=1)
-        mask = torch.cat(
-            [has_slot.repeat_interleave(area, 1), has_pointer.repeat_interleave(splits, 1)], dim=1
-        )
+        mask = None
+        if _differ(slots) or _differ(pointers):
+            parts = [has_slot.repeat_interleave(area, 1), has_pointer.repeat_interleave(splits, 1)]
+            mask = torch.cat(parts, dim=1)
         keys = torch.cat([features.flatten(1, 2).to(dtype), tokens.to(dtype)], dim=1)
         positions = torch.cat([spatial.flatten(1, 2).to(dtype), when], dim=1)
         return keys, positions, mask, tokens.shape[1]
 
     def _segment(
-        self, features: Features, fused: Tensor, points: Tensor, labels: Tensor, frame: int
+        self,
+        features: Features,
+        fused: Tensor,
+        points: Tensor,
+        labels: Tensor,
+        frame: int,
+        asked: int,
     ) -> Segmented:
-        count, prompted = len(fused), points.shape[2] if bool((labels >= 0).any()) else 0
+        """Run decoder and memory encoder; the first `asked` objects count, others are padding."""
+        count, prompted = len(fused), points.shape[2] if points.shape[2] > 1 else 0
         fine = [self._as_map(level, at) for at, level in enumerate(features.levels[:-1])]
         fine = [level.expand(count, -1, -1, -1) for level in fine]
         sparse, dense = self.prompt_encoder(
@@ -251,8 +232,8 @@ class BatchedSam2Video(Sam2VideoModel):
             is_mask_from_pts=prompted > 0,
         )
         self._memory_position = position[:, 0]
-        remembered = tuple(Remembered(frame, memory[:, row], pointers[row]) for row in range(count))
-        return Segmented(logits, presence[:, 0, 0], remembered)
+        remembered = tuple(Remembered(frame, memory[:, row], pointers[row]) for row in range(asked))
+        return Segmented(logits[:asked], presence[:asked, 0, 0], remembered)
 
     def _use_several(self, points: int) -> bool:
         """Say whether the decoder is asked for several masks of which the best is taken."""
@@ -267,6 +248,16 @@ class BatchedSam2Video(Sam2VideoModel):
         """Turn (HW, n, C) into (n, C, H, W)."""
         height, width = self.backbone_feature_sizes[at]
         return level.permute(1, 2, 0).reshape(level.shape[1], -1, height, width)
+
+
+def bucket_of(count: int) -> int:
+    """Return the smallest of the buckets, or multiple of the last, that holds a count."""
+    fitting = [size for size in BUCKETS if size >= count]
+    return fitting[0] if fitting else -(-count // BUCKETS[-1]) * BUCKETS[-1]
+
+
+def _differ(rows: Sequence[Sequence[Tensor]]) -> bool:
+    return len({len(row) for row in rows}) > 1
 
 
 def _padded(rows: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:

@@ -3,16 +3,16 @@
 Takes clips, gives an instance for each thing that was found; the models are loaded by `open` and
 stay loaded. Imports no torch before that, so that planning costs nothing.
 
-Frames are decoded once and held as one pack: pieces of one or several windows, never more than
-`TrackConfig.piece_frames` of them. All key frames of a pack are detected together, then each piece
-is followed; what a track remembers goes on from piece to piece.
+Frames are decoded once, in packs: pieces of one or several windows, at most
+`TrackConfig.piece_frames` frames. All key frames of a pack are detected together, then each piece
+is followed, while the next pack is decoded; what a track remembers goes on from piece to piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,16 +29,14 @@ from earshot.store.stage import Estimate
 from earshot.tasks.track_objects.association import Detections
 from earshot.tasks.track_objects.follow import Track, WindowFollower
 from earshot.tasks.track_objects.grounded_sam2 import weights
+from earshot.tasks.track_objects.grounded_sam2.decoding import Decoding
+from earshot.tasks.track_objects.grounded_sam2.texts import Sought, prompts_of
 from earshot.tasks.track_objects.pieces import Piece, key_frames, pack
 from earshot.tasks.track_objects.protocol import Clip, Found, Target, TrackResult
 
 if TYPE_CHECKING:
-    from earshot.tasks.track_objects.grounded_sam2.detector import Sought
-    from earshot.tasks.track_objects.grounded_sam2.load import Models
+    from earshot.tasks.track_objects.grounded_sam2.models import Models
     from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
-
-# Frames that the detector takes at once.
-DETECT_BATCH = 8
 
 
 @dataclass(eq=False)
@@ -52,7 +50,6 @@ class _Window:
     follower: WindowFollower
     frames: dict[int, Frame]
     best: npt.NDArray[np.float64]
-    source: Iterator[TimedFrame] | None = None
     found: dict[int, Detections] = field(default_factory=dict)
 
 
@@ -60,7 +57,7 @@ class GroundedSam2Tracker:
     """Grounding DINO and SAM 2 video of transformers.
 
     Settings: `TrackConfig.detector`, `segmenter`, `box_threshold`, `text_threshold`, `key_every_s`,
-    `piece_frames` and `device`.
+    `piece_frames`, `device`, `precision` and `compile`. A sub-class has other models.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -83,18 +80,15 @@ class GroundedSam2Tracker:
 
     def open(self) -> None:
         """Load the models; those of the call before, if it asked for the same."""
-        weights.check_extra()
-        detector, segmenter = self._folders
-        from earshot.tasks.track_objects.grounded_sam2.load import load
-
-        self._models = load(detector, segmenter, self._config.device, DETECT_BATCH)
+        self._check_installed()
+        self._models = self._load()
 
     def close(self) -> None:
         """Do nothing: the models stay for the next batch of videos."""
 
     def digest(self) -> str:
         """Return the digest of backend, version, settings and weights."""
-        weights.check_extra()
+        self._check_installed()
         config = self._config
         settings = {
             "box_threshold": config.box_threshold,
@@ -102,6 +96,8 @@ class GroundedSam2Tracker:
             "key_every_s": config.key_every_s,
             "piece_frames": config.piece_frames,
             "device": config.device,
+            "precision": config.precision,
+            "compile": config.compile,
         }
         return digest_of([self.backend, self.backend_version, settings, self.weights_digest])
 
@@ -111,12 +107,15 @@ class GroundedSam2Tracker:
         return None
 
     def estimate(self, clips: Iterable[Clip]) -> Estimate:
-        """Return the frames that are followed, and those among them that are detected."""
-        lengths = [(len(clip.times_s), self._keys(clip)) for clip in clips]
-        return Estimate(
-            frames=sum(length for length, _ in lengths),
-            detector_frames=sum(len(keys) for _, keys in lengths),
-        )
+        """Return the frames that are followed, and those that the detector looks at.
+
+        A frame on which more is sought than one text has room for counts once for each text.
+        """
+        frames = detector_frames = 0
+        for clip in clips:
+            frames += len(clip.times_s)
+            detector_frames += len(self._keys(clip)) * self._texts(_sought(clip))
+        return Estimate(frames=frames, detector_frames=detector_frames)
 
     def track(self, clips: Iterable[Clip]) -> Iterator[TrackResult]:
         """Yield what was found in each clip, in order; raises what its frame source raises."""
@@ -124,14 +123,12 @@ class GroundedSam2Tracker:
         lengths = [len(window.clip.times_s) for window in windows]
         every = round(self._config.key_every_s * max(map(_fps, windows), default=1.0))
         overlap = min(max(every, 1), self._config.piece_frames // 2)
-        try:
-            for pieces in pack(lengths, self._config.piece_frames, overlap):
+        packs = pack(lengths, self._config.piece_frames, overlap)
+        with Decoding(packs, [partial(self._open_frames, window) for window in windows]) as decoded:
+            for pieces, frames in decoded:
+                for piece, held in zip(pieces, frames, strict=True):
+                    windows[piece.window].frames.update(held)
                 yield from self._follow(windows, pieces, overlap)
-        finally:
-            for window in windows:
-                close = getattr(window.source, "close", None)
-                if close is not None:
-                    close()
 
     @cached_property
     def _folders(self) -> tuple[Path, Path]:
@@ -141,20 +138,34 @@ class GroundedSam2Tracker:
             weights.folder_of(config.segmenter, "segmenter"),
         )
 
+    def _check_installed(self) -> None:
+        weights.check_extra()
+
+    def _load(self) -> Models:
+        from earshot.tasks.track_objects.grounded_sam2.load import load
+        from earshot.tasks.track_objects.grounded_sam2.models import place_of
+
+        place = place_of(self._config)
+        return load(*self._folders, place)
+
+    def _texts(self, sought: Sequence[Sought]) -> int:
+        """Return how many texts the detector is asked, by what lies on this machine."""
+        folder = weights.on_this_machine(self._config.detector)
+        return len(prompts_of(sought, *weights.text_room(folder)))
+
     def _keys(self, clip: Clip) -> list[int]:
         return key_frames(len(clip.times_s), _rate(clip), self._config.key_every_s)
 
     def _window(self, clip: Clip) -> _Window:
-        from earshot.tasks.track_objects.grounded_sam2.detector import Sought
         from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
 
         assert self._models is not None, "open() comes first"
-        config, frames = self._config, dict[int, Frame]()
-        propagator = Sam2Propagator(self._models.segmenter, frames)
+        config, frames, models = self._config, dict[int, Frame](), self._models
+        propagator = Sam2Propagator(models.segmenter, frames, models.batches)
         return _Window(
             clip=clip,
             keys=frozenset(self._keys(clip)),
-            sought=[Sought(target.name, target.phrase) for target in clip.targets],
+            sought=_sought(clip),
             propagator=propagator,
             follower=WindowFollower(
                 len(clip.times_s), propagator, config.box_threshold, config.text_threshold
@@ -163,15 +174,17 @@ class GroundedSam2Tracker:
             best=np.zeros(len(clip.targets)),
         )
 
+    def _open_frames(self, window: _Window) -> Iterator[TimedFrame]:
+        assert self._models is not None
+        side = max(self._models.detector.long_side_px, self._models.segmenter.image_size)
+        return window.clip.open_frames(side).frames(window.clip.times_s)
+
     def _follow(
         self, windows: list[_Window], pieces: list[Piece], overlap: int
     ) -> Iterator[TrackResult]:
-        """Decode, detect and follow the pieces of a pack; yield the windows that end in it."""
+        """Detect on the pieces of a pack and follow them; yield the windows that end in it."""
         import torch
 
-        assert self._models is not None
-        for piece in pieces:
-            self._decode(windows[piece.window], piece)
         try:
             self._detect(windows, pieces)
             for piece in pieces:
@@ -191,19 +204,6 @@ class GroundedSam2Tracker:
                 f"{self._config.device}; lower it, or choose a smaller track.segmenter"
             ) from error
 
-    def _decode(self, window: _Window, piece: Piece) -> None:
-        """Read the frames of a piece that are not held yet."""
-        assert self._models is not None
-        if window.source is None:
-            models = self._models
-            side = max(models.detector.long_side_px, models.segmenter.image_size)
-            window.source = window.clip.open_frames(side).frames(window.clip.times_s)
-        for at in range(piece.first, piece.stop):
-            _, window.frames[at] = next(window.source)
-        if piece.stop == len(window.clip.times_s):
-            # Lets the source end, so that the next window may have one.
-            next(window.source, None)
-
     def _detect(self, windows: list[_Window], pieces: list[Piece]) -> None:
         assert self._models is not None
         wanted = [
@@ -218,6 +218,10 @@ class GroundedSam2Tracker:
         for (window, at), found in zip(wanted, results, strict=True):
             window.found[at] = found
             window.best = np.maximum(window.best, found.scores.max(axis=0, initial=0.0))
+
+
+def _sought(clip: Clip) -> list[Sought]:
+    return [Sought(target.name, target.phrase) for target in clip.targets]
 
 
 def _rate(clip: Clip) -> float:

@@ -6,6 +6,9 @@ Gives a folder on the local disk; downloads what is not there yet. Loads nothing
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +18,8 @@ from earshot.schemas.base import digest_of
 
 # Everything that a model is made of; other formats of the same weights are left on the hub.
 PATTERNS = ["*.safetensors", "*.json", "*.txt"]
+# Of a text, where the model does not say otherwise.
+MAX_TOKENS = 256
 EXTRA = "pip install 'earshot[vision]'"
 
 
@@ -110,3 +115,18 @@ def _sha256(file: Path, size: int, modified_ns: int) -> str:
     del size, modified_ns
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def text_room(folder: str) -> tuple[int, Callable[[str], int]]:
+    """Return how many tokens a detector's text may have, and what counts them.
+
+    Without its files on this machine words and signs are counted, which for names is close.
+    """
+    place = Path(folder)
+    if folder and (place / "tokenizer.json").is_file() and find_spec("tokenizers") is not None:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
+        limit = json.loads((place / "config.json").read_text()).get("max_text_len", MAX_TOKENS)
+        return int(limit), lambda text: len(tokenizer.encode(text).ids)
+    return MAX_TOKENS, lambda text: len(re.findall(r"\w+|[^\w\s]", text)) + 2

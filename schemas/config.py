@@ -79,14 +79,18 @@ class ObjectsConfig(Section):
     max_objects_per_event: int = Field(8, ge=1, description="most confident first")
 
 
+ORIGINAL_DETECTOR = "ShilongLiu/GroundingDINO/groundingdino_swint_ogc.pth"
+
+
 class TrackConfig(Section):
     """Box tracking."""
 
-    backend: Literal["synchrony", "import", "grounded_sam2"] = Field(
+    backend: Literal["synchrony", "import", "grounded_sam2", "grounded_sam2_original"] = Field(
         "synchrony",
         description="synchrony: regions whose motion follows the sound; weak, no weights. "
         "import: tracks that lie in files. grounded_sam2: Grounding DINO and SAM 2 (extra "
-        "`vision`, a GPU)",
+        "`vision`, a GPU). grounded_sam2_original: the same by their authors' packages (extra "
+        "`original`)",
     )
     fps: float = Field(5, gt=0, description="native sampling of tubes; the 1 s grid is sampled")
     long_side_px: int = Field(192, ge=64, description="working size of the embedded tracker")
@@ -112,11 +116,14 @@ class TrackConfig(Section):
 
     detector: str = Field(
         "IDEA-Research/grounding-dino-base",
-        description="grounded_sam2: a folder with a (MM) Grounding DINO, or its id on the hub",
+        description="grounded_sam2: a folder with a (MM) Grounding DINO, or its id on the hub. "
+        "grounded_sam2_original: a .pth file, its folder, or OWNER/NAME/FILE on the hub; by "
+        f"default {ORIGINAL_DETECTOR}",
     )
     segmenter: str = Field(
         "facebook/sam2.1-hiera-large",
-        description="grounded_sam2: a folder with a SAM 2 video model, or its id on the hub",
+        description="grounded_sam2: a folder with a SAM 2 video model, or its id on the hub. "
+        "grounded_sam2_original: a .pt file, its folder, or an id",
     )
     box_threshold: float = Field(
         0.4, gt=0, lt=1, description="grounded_sam2: least score of a detection (R-AVST)"
@@ -137,6 +144,13 @@ class TrackConfig(Section):
     compile: bool = Field(
         False, description="grounded_sam2: compile SAM 2; pays off after some hundred videos"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _original_has_its_own_detector(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("backend") == "grounded_sam2_original":
+            return {"detector": ORIGINAL_DETECTOR, **data}
+        return data
 
     @model_validator(mode="after")
     def _import_has_a_path(self) -> Self:

@@ -92,6 +92,10 @@ class TrackObjects(Stage[TrackConfig]):
             from earshot.tasks.track_objects.grounded_sam2.tracker import GroundedSam2Tracker
 
             return GroundedSam2Tracker(self.config)
+        if self.config.backend == "grounded_sam2_original":
+            from earshot.tasks.track_objects.grounded_sam2_original.tracker import OriginalTracker
+
+            return OriginalTracker(self.config)
         from earshot.tasks.track_objects.synchrony import SynchronyTracker
 
         return SynchronyTracker(self.config)

@@ -65,7 +65,8 @@ def read_mot(path: Path, info: SourceInfo) -> list[Track]:
     rows: dict[str, dict[int, tuple[float, ...]]] = defaultdict(dict)
     classes: dict[str, str] = {}
     frames: set[int] = set()
-    with path.open(encoding="utf-8", newline="") as stream:
+    # What is no text is then no number either, and its line is told.
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
         for line, row in enumerate(csv.reader(stream), start=1):
             if row:
                 frame, box, score, kind = _mot_row(row, f"{path.name}, line {line}")

@@ -31,14 +31,20 @@ WORDS = [
 SIZE = 128
 
 
-def save_detector(folder: Path, seed: int = 0, kind: str = "grounding-dino") -> Path:
-    """Write a detector with its tokenizer and image processor."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_vocabulary(file: Path) -> list[str]:
+    """Write and return the tokens of a tiny BERT."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = [*special, *WORDS, ".", "?", *"abcdefghijklmnopqrstuvwxyz"]
     words += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    file.write_text("\n".join(dict.fromkeys(words)))
+    return words
+
+
+def save_detector(folder: Path, seed: int = 0, kind: str = "grounding-dino") -> Path:
+    """Write a detector with its tokenizer and image processor."""
+    folder.mkdir(parents=True, exist_ok=True)
     vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(dict.fromkeys(words)))
+    words = write_vocabulary(vocabulary)
     tokenizer = BertTokenizerFast(str(vocabulary), do_lower_case=True)
     tokenizer.save_pretrained(folder)
     size = {"shortest_edge": 64, "longest_edge": 96}

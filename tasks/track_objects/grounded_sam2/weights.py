@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,16 +20,19 @@ from earshot.schemas.base import digest_of
 PATTERNS = ["*.safetensors", "*.json", "*.txt"]
 # Of a text, where the model does not say otherwise.
 MAX_TOKENS = 256
-EXTRA = "pip install 'earshot[vision]'"
 
 
-def check_extra() -> None:
-    """Raise MissingExtraError where torch or transformers is not installed; loads neither."""
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+def check_extra(
+    backend: str = "grounded_sam2",
+    extra: str = "vision",
+    modules: Sequence[str] = ("torch", "transformers"),
+) -> None:
+    """Raise MissingExtraError where a backend's modules are not installed; loads none."""
+    missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
-            f"{' and '.join(missing)} not installed; track.backend grounded_sam2 needs the extra "
-            f'vision: {EXTRA}, or set track.backend = "synchrony"'
+            f"{' and '.join(missing)} not installed; track.backend {backend} needs the extra "
+            f"{extra}: pip install 'earshot[{extra}]', or set track.backend = \"synchrony\""
         )
 
 
@@ -64,12 +67,9 @@ def on_this_machine(model: str) -> str:
         return str(place)
     if find_spec("huggingface_hub") is None or model.count("/") != 1:
         return ""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
     try:
-        return str(snapshot_download(model, allow_patterns=PATTERNS, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError):
+        return str(snapshot(model, PATTERNS, True))
+    except hub_errors():
         return ""
 
 
@@ -84,27 +84,47 @@ def torch_and_device() -> str:
 
 
 def _from_hub(model: str, field: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     try:
-        return Path(snapshot_download(model, allow_patterns=PATTERNS, local_files_only=True))
-    except LocalEntryNotFoundError:
+        return snapshot(model, PATTERNS, True)
+    except hub_errors():
         pass
     try:
-        return Path(snapshot_download(model, allow_patterns=PATTERNS))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return snapshot(model, PATTERNS, False)
+    except hub_errors() as error:
         raise InputError(
             f"track.{field} = {model!r}: its weights are not on this machine and can't be "
-            f"downloaded ({why}); run `hf download {model}` where there is a network and copy the "
-            f"folder, then set track.{field} to it"
+            f"downloaded ({brief(error)}); run `hf download {model}` where there is a network and "
+            f"copy the folder, then set track.{field} to it"
         ) from error
+
+
+def snapshot(model: str, patterns: list[str], is_offline: bool) -> Path:
+    """Return the folder with those files of a model of the hub; raises one of `hub_errors`."""
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(model, allow_patterns=patterns, local_files_only=is_offline))
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """Return what the hub's library raises for wrong names, absent files and no network."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    return (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
+
+
+def brief(error: Exception) -> str:
+    """Return the first line of an error's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def digest(folder: Path) -> str:
     """Return the digest of a model's files: names and contents, wherever they lie."""
-    files = sorted({file for pattern in PATTERNS for file in folder.glob(pattern)})
+    return digest_files(sorted({file for pattern in PATTERNS for file in folder.glob(pattern)}))
+
+
+def digest_files(files: Sequence[Path]) -> str:
+    """Return the digest of files: names and contents, wherever they lie."""
     stamps = [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return digest_of([[file.name, _sha256(file, size, at)] for file, size, at in stamps])
 

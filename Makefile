@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-media test-llm test-flows test-faults test-kills test-stack test-vision check lint format constraints clean
+.PHONY: setup demo test test-media test-llm test-flows test-faults test-kills test-stack test-vision test-packages check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -85,7 +85,16 @@ test-vision: $(STAMP)
 	test -d .venv-vision || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-vision
 	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet torch==2.13.0
 	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[vision]' --group dev
-	.venv-vision/bin/python -m pytest -q tests/vision
+	.venv-vision/bin/python -m pytest -q tests/vision tests/tasks/test_tracker_contract.py
+
+# All packages of a user's list side by side. sam2's build wants torch there first; NumPy is left to
+# the resolver, since label-studio-sdk's OpenCV has none newer than 2.2; the packages warn a lot.
+test-packages: $(STAMP)
+	test -d .venv-packages || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-packages
+	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet torch==2.13.0 torchvision==0.28.0 'setuptools<81' wheel
+	grep -vE '^numpy(-typing-compat)?==' constraints.txt > .venv-packages/constraints.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet --constraint .venv-packages/constraints.txt --editable '.[original,inspect]' 'pytest>=9,<10'
+	OMP_NUM_THREADS=1 .venv-packages/bin/python -W ignore -m pytest -q -W ignore tests/vision/test_original.py tests/vision/test_ten_packages.py tests/tasks/test_tracker_contract.py
 
 # Versions of the core and of the tests, as resolved today; run the tests before you commit it.
 constraints: $(BIN)/uv

@@ -84,14 +84,29 @@ def test_doctor_finds_what_the_core_needs() -> None:
 def test_doctor_names_the_weights_that_the_configuration_needs(tmp_path: Path) -> None:
     """A model that is not here is missing only where the tracker that needs it is chosen."""
     config = tmp_path / "c.toml"
-    config.write_text(f'[track]\nbackend = "grounded_sam2"\nsegmenter = "{tmp_path}"\n')
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    settings = f'detector = "nobody/nothing"\nsegmenter = "{tmp_path}"\n'
+    config.write_text(f'[track]\nbackend = "grounded_sam2"\n{settings}')
     done = earshot("doctor", "--config", str(config))
     assert done.returncode == 1
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith(" track.")]
     rows = {words[0]: words for words in lines}
     assert "missing" in rows["track.detector"]
-    assert "hf download" in done.stdout
     assert "ok" in rows["track.segmenter"]
+    assert (
+        "track.detector: not on this machine; run `hf download nobody/nothing`, or set "
+        "track.detector to a folder"
+    ) in done.stdout.splitlines()
+    config.write_text(f"[track]\n{settings}")
+    assert earshot("doctor", "--config", str(config)).returncode == 0
+
+
+def test_only_models_are_calibrated() -> None:
+    """A tracker without models says that there is nothing to measure, and which have."""
+    done = earshot("doctor", "--calibrate")
+    assert done.returncode == 2
+    assert "expected grounded_sam2 or grounded_sam2_original" in done.stderr
 
 
 @pytest.fixture(scope="module")

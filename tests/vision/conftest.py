@@ -9,6 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the vision lane has torch; run `make test-vision`")
 
+from tests.vision.torchvision_shim import declare_operators  # noqa: E402 - it needs torch
+
+# Before any test module imports transformers, which imports torchvision where there is one.
+declare_operators()
+
 
 @dataclass(frozen=True)
 class Folders:

@@ -20,7 +20,6 @@ from earshot.schemas.config import TrackConfig
 from earshot.schemas.tube import Tube
 from earshot.store.runner import fatal
 from earshot.store.stage import Done, StageContext
-from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
 from earshot.tasks.track_objects.grounded_sam2.tracker import GroundedSam2Tracker
 from earshot.tasks.track_objects.protocol import Clip, Target
 from earshot.tasks.track_objects.stage import TrackObjects
@@ -177,31 +176,6 @@ def test_a_cancelled_run_lets_its_frames_go(tiny: Folders) -> None:
     assert source.is_closed
     (result,) = tracker.track([clip(0, 2, target("dog"))])
     assert result.clip.window_s == (0, 2)
-
-
-def test_memory_does_not_grow_with_the_video(
-    tiny: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bytes held beside the models, frames included, are the same for 10 s and for a minute."""
-    held: list[int] = []
-    step = Sam2Propagator.step
-
-    def watched(self: Sam2Propagator, *args: Any) -> Any:
-        out = step(self, *args)
-        held.append(self.held_bytes() + sum(f.nbytes for f in self._frames.values()))
-        return out
-
-    monkeypatch.setattr(Sam2Propagator, "step", watched)
-    tracker = GroundedSam2Tracker(config(tiny, piece_frames=16))
-    tracker.open()
-    peaks = {}
-    for seconds in (10, 60):
-        held.clear()
-        still = Pictures(SourceInfo(seconds, 25, 64, 40), changes=False)
-        (result,) = tracker.track([clip(0, seconds, target("dog"), source=still)])
-        assert result.found
-        peaks[seconds] = max(held)
-    assert peaks[60] <= 1.2 * peaks[10], peaks
 
 
 @pytest.mark.parametrize(

@@ -115,30 +115,59 @@ def formats() -> None:
     show.console.print(table)
 
 
-def doctor(config: ConfigFile = None) -> None:
+def doctor(
+    config: ConfigFile = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Measure the tracker's models, so that plan says minutes."
+        ),
+    ] = False,
+) -> None:
     """Check what the machine has; say what is missing and how to get it."""
     from earshot.store.config_file import load_config
+    from earshot.tasks.track_objects.machine import Check, check
 
     track = load_config(config).track
+    if calibrate:
+        _calibrate(track)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("check", "", "found"):
         table.add_column(name, overflow="fold")
-    failed = False
-    for name, needed, found in (*_checks(), *_tracking(track)):
-        mark = Text("ok", "green") if found else Text("not installed")
-        if needed and not found:
+    core = [Check(name, need, found, _REMEDIES.get(name, "")) for name, need, found in _checks()]
+    rows = [*core, *check(track)]
+    missing = [row for row in rows if row.is_needed and not row.found]
+    for row in rows:
+        mark = Text("ok", "green") if row.found else Text("not here")
+        if row in missing:
             mark = Text("missing", "red")
-        failed |= needed and not found
-        table.add_row(name, mark, found or _remedy(name, track))
+        table.add_row(row.name, mark, row.found or ("" if row in missing else row.remedy))
     show.console.print(table)
-    if failed:
-        raise EarshotError("something that earshot needs is missing: see the table")
+    for row in missing:
+        show.say(f"{row.name}: {row.remedy}")
+    if missing:
+        raise EarshotError("something that earshot needs is missing: see above")
+
+
+def _calibrate(track: TrackConfig) -> None:
+    from earshot.tasks.track_objects.machine import TRACKERS
+
+    if track.backend not in TRACKERS:
+        raise InputError(
+            f"--calibrate: track.backend = {track.backend!r} has no models to measure; expected "
+            f"{' or '.join(TRACKERS)} in --config"
+        )
+    from earshot.tasks.track_objects.grounded_sam2 import weights
+
+    weights.check_extra()
+    from earshot.tasks.track_objects.measure import calibrate
+
+    calibrate(track)
 
 
 _REMEDIES = {
-    "torch and GPU": "pip install 'earshot[vision]'",
-    "vision": "pip install 'earshot[vision]': Grounded-SAM2 on transformers",
-    "original": "pip install 'earshot[original]': the sam2 and groundingdino-py packages",
+    "vision": "pip install 'earshot[vision]': Grounded-SAM2",
+    "original": "pip install 'earshot[original]': the same by its authors' packages",
     "inspect": "pip install 'earshot[inspect]': Label Studio",
     "train": "pip install 'earshot[train]': TRL",
     "h264 encoder": "reinstall PyAV: `pip install --force-reinstall av`",
@@ -162,25 +191,6 @@ def _checks() -> list[tuple[str, bool, str]]:
         for extra, module in {**_EXTRAS, "train": "trl"}.items()
     )
     return rows
-
-
-def _tracking(track: TrackConfig) -> list[tuple[str, bool, str]]:
-    """Return what `grounded_sam2` needs: torch and its device, and the weights."""
-    from earshot.tasks.track_objects.grounded_sam2 import weights
-
-    needed = track.backend == "grounded_sam2"
-    models = {"track.detector": track.detector, "track.segmenter": track.segmenter}
-    return [
-        ("torch and GPU", needed, weights.torch_and_device()),
-        *((name, needed, weights.on_this_machine(model)) for name, model in models.items()),
-    ]
-
-
-def _remedy(name: str, track: TrackConfig) -> str:
-    if name.startswith("track."):
-        model = getattr(track, name.removeprefix("track."))
-        return f"hf download {model}, or set {name} to a folder"
-    return _REMEDIES.get(name, "")
 
 
 def _version_of(package: str) -> str:

@@ -27,6 +27,7 @@ from earshot.schemas.base import digest_of
 from earshot.schemas.config import TrackConfig
 from earshot.store.stage import Estimate
 from earshot.tasks.track_objects.association import Detections
+from earshot.tasks.track_objects.calibration import recorded
 from earshot.tasks.track_objects.follow import Track, WindowFollower
 from earshot.tasks.track_objects.grounded_sam2 import weights
 from earshot.tasks.track_objects.grounded_sam2.decoding import Decoding
@@ -83,6 +84,12 @@ class GroundedSam2Tracker:
         self._check_installed()
         self._models = self._load()
 
+    def loaded(self) -> Models:
+        """Return the models, loaded as `open` does."""
+        self.open()
+        assert self._models is not None
+        return self._models
+
     def close(self) -> None:
         """Do nothing: the models stay for the next batch of videos."""
 
@@ -109,13 +116,17 @@ class GroundedSam2Tracker:
     def estimate(self, clips: Iterable[Clip]) -> Estimate:
         """Return the frames that are followed, and those that the detector looks at.
 
-        A frame on which more is sought than one text has room for counts once for each text.
+        A frame on which more is sought than one text has room for counts once for each text. Time
+        is estimated after `earshot doctor --calibrate` alone.
         """
-        frames = detector_frames = 0
+        frames = detector_frames = moved = 0
         for clip in clips:
             frames += len(clip.times_s)
+            moved += len(clip.times_s) * sum(target.count or 1 for target in clip.targets)
             detector_frames += len(self._keys(clip)) * self._texts(_sought(clip))
-        return Estimate(frames=frames, detector_frames=detector_frames)
+        known = recorded(self._config, self.weights_digest)
+        gpu_s = 0.0 if known is None else known.seconds(frames, moved, detector_frames)
+        return Estimate(frames=frames, detector_frames=detector_frames, gpu_s=gpu_s)
 
     def track(self, clips: Iterable[Clip]) -> Iterator[TrackResult]:
         """Yield what was found in each clip, in order; raises what its frame source raises."""
@@ -149,8 +160,8 @@ class GroundedSam2Tracker:
         return load(*self._folders, place)
 
     def _texts(self, sought: Sequence[Sought]) -> int:
-        """Return how many texts the detector is asked, by what lies on this machine."""
-        folder = weights.on_this_machine(self._config.detector)
+        """Return how many texts the detector is asked."""
+        folder = self._folders[0]
         return len(prompts_of(sought, *weights.text_room(folder)))
 
     def _keys(self, clip: Clip) -> list[int]:

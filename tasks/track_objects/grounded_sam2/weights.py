@@ -36,12 +36,13 @@ def check_extra(
         )
 
 
-def folder_of(model: str, field: str) -> Path:
+def folder_of(model: str, field: str, *, offline: bool = False) -> Path:
     """Return the folder with a model's files.
 
     Args:
         model: a folder, or an id of the hub such as `facebook/sam2.1-hiera-large`.
         field: the setting that names it, for messages.
+        offline: look on this machine alone.
 
     Raises:
         InputError: there is no such folder, it has no weights, or the id can't be had.
@@ -50,7 +51,7 @@ def folder_of(model: str, field: str) -> Path:
     if not place.is_dir():
         if place.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
             raise InputError(f"track.{field} = {model!r}: no such folder, and no id of the hub")
-        place = _from_hub(model, field)
+        place = _from_hub(model, field, offline=offline)
     for pattern in ("config.json", "*.safetensors"):
         if not any(place.glob(pattern)):
             raise InputError(
@@ -60,42 +61,32 @@ def folder_of(model: str, field: str) -> Path:
     return place
 
 
-def on_this_machine(model: str) -> str:
-    """Return the folder with a model's files, or "" where they would have to be downloaded."""
-    place = Path(model).expanduser()
-    if place.is_dir():
-        return str(place)
-    if find_spec("huggingface_hub") is None or model.count("/") != 1:
-        return ""
+def _from_hub(model: str, field: str, *, offline: bool) -> Path:
     try:
-        return str(snapshot(model, PATTERNS, True))
-    except hub_errors():
-        return ""
-
-
-def torch_and_device() -> str:
-    """Return torch's version and the GPU that it sees, or "" where torch is not installed."""
-    if find_spec("torch") is None:
-        return ""
-    import torch
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{torch.__version__}, {gpu}"
-
-
-def _from_hub(model: str, field: str) -> Path:
-    try:
-        return snapshot(model, PATTERNS, True)
-    except hub_errors():
-        pass
-    try:
-        return snapshot(model, PATTERNS, False)
+        return local_first(lambda local: snapshot(model, PATTERNS, local), offline=offline)
     except hub_errors() as error:
+        if offline:
+            raise not_here(model, f"set track.{field} to a folder") from error
         raise InputError(
             f"track.{field} = {model!r}: its weights are not on this machine and can't be "
             f"downloaded ({brief(error)}); run `hf download {model}` where there is a network and "
             f"copy the folder, then set track.{field} to it"
         ) from error
+
+
+def not_here(model: str, otherwise: str) -> InputError:
+    """Return the error for what was looked for on this machine alone."""
+    return InputError(f"not on this machine; run `hf download {model}`, or {otherwise}")
+
+
+def local_first(get: Callable[[bool], Path], *, offline: bool) -> Path:
+    """Return what `get(True)` finds on this machine, else what `get(False)` downloads."""
+    try:
+        return get(True)
+    except hub_errors():
+        if offline:
+            raise
+    return get(False)
 
 
 def snapshot(model: str, patterns: list[str], is_offline: bool) -> Path:
@@ -107,6 +98,8 @@ def snapshot(model: str, patterns: list[str], is_offline: bool) -> Path:
 
 def hub_errors() -> tuple[type[Exception], ...]:
     """Return what the hub's library raises for wrong names, absent files and no network."""
+    if find_spec("huggingface_hub") is None:
+        return (ImportError,)
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     return (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
@@ -137,16 +130,17 @@ def _sha256(file: Path, size: int, modified_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def text_room(folder: str) -> tuple[int, Callable[[str], int]]:
-    """Return how many tokens a detector's text may have, and what counts them.
+def text_room(folder: Path) -> tuple[int, Callable[[str], int]]:
+    """Return how many tokens a text for a detector may have, and what counts them.
 
-    Without its files on this machine words and signs are counted, which for names is close.
+    Where the folder has no fast tokenizer words and signs are counted; for names that is close.
     """
-    place = Path(folder)
-    if folder and (place / "tokenizer.json").is_file() and find_spec("tokenizers") is not None:
+    limit, tokenizer_file = MAX_TOKENS, folder / "tokenizer.json"
+    if (folder / "config.json").is_file():
+        limit = json.loads((folder / "config.json").read_text()).get("max_text_len", MAX_TOKENS)
+    if tokenizer_file.is_file() and find_spec("tokenizers") is not None:
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
-        limit = json.loads((place / "config.json").read_text()).get("max_text_len", MAX_TOKENS)
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
         return int(limit), lambda text: len(tokenizer.encode(text).ids)
-    return MAX_TOKENS, lambda text: len(re.findall(r"\w+|[^\w\s]", text)) + 2
+    return int(limit), lambda text: len(re.findall(r"\w+|[^\w\s]", text)) + 2

@@ -7,14 +7,19 @@ nothing, needs no torch, and never runs a configuration, though Grounding DINO's
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from earshot.errors import InputError
-from earshot.tasks.track_objects.grounded_sam2.weights import brief, hub_errors, snapshot
+from earshot.tasks.track_objects.grounded_sam2.weights import (
+    brief,
+    hub_errors,
+    local_first,
+    not_here,
+    snapshot,
+)
 
 SAM2_SIZES = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 # Configurations that the package groundingdino-py has.
@@ -70,8 +75,10 @@ def text_encoder_of(detector: Checkpoint, *, offline: bool = False) -> Path:
     if (beside / "config.json").is_file():
         return beside
     try:
-        return _downloaded(lambda local: snapshot(name, TEXT_FILES, local), offline=offline)
+        return local_first(lambda local: snapshot(name, TEXT_FILES, local), offline=offline)
     except hub_errors() as error:
+        if offline:
+            raise not_here(name, f"copy its folder to {beside}") from error
         raise InputError(
             f"track.detector: its text encoder {name!r} is not on this machine and can't be "
             f"downloaded ({brief(error)}); run `hf download {name}` where there is a network and "
@@ -127,26 +134,18 @@ def _from_hub(model: str, field: str, *, offline: bool) -> Path:
 
     repository, _, name = model.rpartition("/")
     try:
-        return _downloaded(
+        return local_first(
             lambda local: Path(hf_hub_download(repository, name, local_files_only=local)),
             offline=offline,
         )
     except hub_errors() as error:
+        if offline:
+            raise not_here(f"{repository} {name}", f"set track.{field} to a file") from error
         raise InputError(
             f"track.{field} = {model!r}: its weights are not on this machine and can't be "
             f"downloaded ({brief(error)}); run `hf download {repository} {name}` where there is a "
             f"network and copy the file, then set track.{field} to it"
         ) from error
-
-
-def _downloaded(get: Callable[[bool], Path], *, offline: bool) -> Path:
-    """Return what `get` finds on this machine, else what it downloads."""
-    try:
-        return get(True)
-    except hub_errors():
-        if offline:
-            raise
-    return get(False)
 
 
 def _config(weights: Path, field: str, suffix: str, packaged: Path | None) -> Path:

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earshot.errors import InputError
 from earshot.schemas.base import digest_of
 from earshot.tasks.track_objects.grounded_sam2 import weights
 from earshot.tasks.track_objects.grounded_sam2.texts import Sought, prompts_of
@@ -64,9 +63,5 @@ class OriginalTracker(GroundedSam2Tracker):
         return load(*self._checkpoints, place)
 
     def _texts(self, sought: Sequence[Sought]) -> int:
-        try:
-            folder = str(text_encoder_of(detector_of(self._config.detector, offline=True)))
-        except (InputError, ImportError):
-            folder = ""
-        _, count = weights.text_room(folder)
+        _, count = weights.text_room(self._checkpoints[2])
         return len(prompts_of(sought, weights.MAX_TOKENS, count))

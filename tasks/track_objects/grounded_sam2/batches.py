@@ -12,6 +12,13 @@ from typing import TypeVar
 
 import torch
 
+from earshot.errors import DeviceError
+
+REMEDY = (
+    "too little memory on the device: end what else runs there, lower track.piece_frames, or "
+    "choose a smaller track.segmenter"
+)
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,16 +37,16 @@ class Batch:
         """Return what the function gives for all items, called with at most `size` of them.
 
         Raises:
-            torch.OutOfMemoryError: one item alone is too much.
+            DeviceError: one item alone is too much.
         """
         found: list[R] = []
         while len(found) < len(items):
             part = items[len(found) : len(found) + self.size]
             try:
                 found.extend(function(part))
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if len(part) == 1:
-                    raise
+                    raise DeviceError(REMEDY) from error
                 self.size = len(part) // 2
                 torch.cuda.empty_cache()
         return found

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earshot.errors import DeviceError
 from earshot.geometry.tubes import ABSENT, VISIBLE
 from earshot.media.display import Frame
 from earshot.media.frames import TimedFrame
@@ -168,11 +167,9 @@ class GroundedSam2Tracker:
         return key_frames(len(clip.times_s), _rate(clip), self._config.key_every_s)
 
     def _window(self, clip: Clip) -> _Window:
-        from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
-
         assert self._models is not None, "open() comes first"
-        config, frames, models = self._config, dict[int, Frame](), self._models
-        propagator = Sam2Propagator(models.segmenter, frames, models.batches)
+        config, frames = self._config, dict[int, Frame]()
+        propagator = self._propagator(frames)
         return _Window(
             clip=clip,
             keys=frozenset(self._keys(clip)),
@@ -185,6 +182,12 @@ class GroundedSam2Tracker:
             best=np.zeros(len(clip.targets)),
         )
 
+    def _propagator(self, frames: dict[int, Frame]) -> Sam2Propagator:
+        from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
+
+        assert self._models is not None
+        return Sam2Propagator(self._models.segmenter, frames, self._models.batches)
+
     def _open_frames(self, window: _Window) -> Iterator[TimedFrame]:
         assert self._models is not None
         side = max(self._models.detector.long_side_px, self._models.segmenter.image_size)
@@ -194,26 +197,18 @@ class GroundedSam2Tracker:
         self, windows: list[_Window], pieces: list[Piece], overlap: int
     ) -> Iterator[TrackResult]:
         """Detect on the pieces of a pack and follow them; yield the windows that end in it."""
-        import torch
-
-        try:
-            self._detect(windows, pieces)
-            for piece in pieces:
-                window = windows[piece.window]
-                window.follower.advance(piece.first, piece.stop, piece.reach, window.found)
-                window.found.clear()
-                for frame in [at for at in window.frames if at < piece.stop - overlap]:
-                    del window.frames[frame]
-                window.propagator.release(piece.stop - overlap)
-                if piece.stop == len(window.clip.times_s):
-                    window.frames.clear()
-                    window.propagator.release(piece.stop)
-                    yield _result(window)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"track.piece_frames = {self._config.piece_frames}: too little memory on the "
-                f"{self._config.device}; lower it, or choose a smaller track.segmenter"
-            ) from error
+        self._detect(windows, pieces)
+        for piece in pieces:
+            window = windows[piece.window]
+            window.follower.advance(piece.first, piece.stop, piece.reach, window.found)
+            window.found.clear()
+            for frame in [at for at in window.frames if at < piece.stop - overlap]:
+                del window.frames[frame]
+            window.propagator.release(piece.stop - overlap)
+            if piece.stop == len(window.clip.times_s):
+                window.frames.clear()
+                window.propagator.release(piece.stop)
+                yield _result(window)
 
     def _detect(self, windows: list[_Window], pieces: list[Piece]) -> None:
         assert self._models is not None

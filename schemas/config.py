@@ -132,7 +132,7 @@ class TrackConfig(Section):
         0.3, gt=0, lt=1, description="grounded_sam2: least score of a name for a box (R-AVST)"
     )
     key_every_s: float = Field(
-        2.0, gt=0, description="grounded_sam2: seconds between the frames that are detected"
+        2.5, gt=0, description="grounded_sam2: seconds between the frames that are detected"
     )
     piece_frames: int = Field(
         64, ge=16, description="grounded_sam2: frames held at a time; bounds the memory"

@@ -91,7 +91,7 @@ def test_minutes_are_planned_after_a_calibration(
     found = calibrate(track)
     assert recorded(track, GroundedSam2Tracker(track).weights_digest) == found
     assert found.frame_s + found.object_s > 0
-    expected = 50 * found.frame_s + 100 * found.object_s + 6 * found.detector_frame_s
+    expected = 50 * found.frame_s + 100 * found.object_s + 5 * found.detector_frame_s
     assert GroundedSam2Tracker(track).estimate(clips).gpu_s == pytest.approx(expected)
     half = track.model_copy(update={"precision": "bfloat16"})
     assert GroundedSam2Tracker(half).estimate(clips).gpu_s == 0
@@ -126,11 +126,11 @@ def test_bytes_held_do_not_grow_from_ten_seconds_to_ten_minutes(
     tracker = GroundedSam2Tracker(config(tiny, piece_frames=16, key_every_s=20, box_threshold=0.9))
     tracker.open()
     peaks = {}
-    for seconds in (10, 600):
+    for seconds, fps in ((10, 5), (600, 2)):
         held.clear()
         still = Pictures(SourceInfo(seconds, 25, 64, 40), changes=False)
         asked = clip(0, seconds, target("dog"), source=still)
-        (result,) = tracker.track([replace(asked, times_s=window_times(0, seconds, 2))])
+        (result,) = tracker.track([replace(asked, times_s=window_times(0, seconds, fps))])
         assert result.found
         peaks[seconds] = max(held)
     assert len(held) > 1000
@@ -245,6 +245,7 @@ def test_buckets_hold_any_count() -> None:
     assert [bucket_of(n) for n in (1, 2, 3, 5, 16, 17, 33, 70)] == [1, 2, 4, 8, 16, 32, 64, 96]
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's compiler calls what torch calls old
 @pytest.mark.parametrize("place", [Place("cpu", True, False), Place("cpu", False, True)])
 def test_half_and_compiled_models_follow_alike(tiny: Folders, place: Place) -> None:
     """In bfloat16, and compiled with three objects in a bucket of four, boxes stay the same."""

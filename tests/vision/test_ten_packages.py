@@ -60,7 +60,7 @@ def earshot(*arguments: str) -> str:
 
 def test_from_videos_to_a_release(tmp_path: Path) -> None:
     """Through Prefect, decord and the original packages: tubes and questions are in the release."""
-    manifest = write_sample_world(tmp_path / "world", 1, 3).manifest
+    manifest = write_sample_world(tmp_path / "world", 1, 1).manifest
     config = tmp_path / "c.toml"
     # Random masks cover the whole frame, which the automatic inspector would reject.
     config.write_text(f"""
@@ -68,7 +68,8 @@ def test_from_videos_to_a_release(tmp_path: Path) -> None:
 backend = "grounded_sam2_original"
 decoder = "decord"
 device = "cpu"
-box_threshold = 0.9
+fps = 1
+box_threshold = 0.97
 detector = "{save_detector(tmp_path / "detector")}"
 segmenter = "{save_segmenter(tmp_path / "segmenter")}"
 [inspect]

@@ -6,7 +6,7 @@ long as the models, so what did not fit once is not tried again for the next vid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ class Batch:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def map(self, function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
+    def map(self, function: Callable[[Sequence[T]], Iterable[R]], items: Sequence[T]) -> list[R]:
         """Return what the function gives for all items, called with at most `size` of them.
 
         Raises:

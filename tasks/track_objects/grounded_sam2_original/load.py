@@ -70,7 +70,7 @@ def _build_detector(checkpoint: Checkpoint, texts: Path) -> Any:
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     module = _import("groundingdino.models.GroundingDINO.groundingdino")
-    encoder = import_module("groundingdino.util.get_tokenlizer")
+    encoder: Any = import_module("groundingdino.util.get_tokenlizer")
     module.BertModelWarper = AdaptedBert
     encoder.get_tokenlizer = partial(AutoTokenizer.from_pretrained, local_files_only=True)
     encoder.get_pretrained_language_model = lambda folder: BertModel(
@@ -120,7 +120,8 @@ def _import(name: str) -> Any:
 
 def _read(checkpoint: Checkpoint) -> dict[str, Any]:
     state: dict[str, Any] = torch.load(checkpoint.weights, map_location="cpu", weights_only=True)
-    return state.get("model", state)
+    weights: dict[str, Any] = state.get("model", state)
+    return weights
 
 
 def _fill(model: Any, weights: dict[str, Any], checkpoint: Checkpoint, field: str) -> None:

@@ -170,4 +170,7 @@ def _nothing() -> dict[str, dict[int, Any]]:
 
 
 def _autocast(place: Place) -> AbstractContextManager[Any]:
-    return torch.autocast(place.device, torch.bfloat16, enabled=place.is_half)
+    context: AbstractContextManager[Any] = torch.autocast(
+        place.device, torch.bfloat16, enabled=place.is_half
+    )
+    return context

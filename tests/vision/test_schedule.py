@@ -247,7 +247,14 @@ def test_buckets_hold_any_count() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's compiler calls what torch calls old
-@pytest.mark.parametrize("place", [Place("cpu", True, False), Place("cpu", False, True)])
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place("cpu", True, False),
+        # minutes of compiling
+        pytest.param(Place("cpu", False, True), marks=pytest.mark.slow),
+    ],
+)
 def test_half_and_compiled_models_follow_alike(tiny: Folders, place: Place) -> None:
     """In bfloat16, and compiled with three objects in a bucket of four, boxes stay the same."""
     scene = np.random.default_rng(1).integers(0, 255, (60, 80, 3), dtype=np.uint8)

@@ -100,7 +100,7 @@ def read_tubes(path: Path) -> TubeSet:
         raise InputError(f"{file} is not there; expected a Parquet table of tubes, or a folder")
     beside = file.parent
     return tube_set(
-        _rows(Tube, file),
+        read_rows(Tube, file),
         _beside(RevisedTube, beside),
         _beside(Object, beside),
         _beside(Video, beside),
@@ -109,11 +109,15 @@ def read_tubes(path: Path) -> TubeSet:
 
 def _beside(kind: type[R], folder: Path) -> list[R]:
     file = folder / f"{kind.TABLE}.parquet"
-    return _rows(kind, file) if file.is_file() else []
+    return read_rows(kind, file) if file.is_file() else []
 
 
-def _rows(kind: type[R], file: Path) -> list[R]:
-    """Return the records of a table; columns that came later than it have their defaults."""
+def read_rows(kind: type[R], file: Path) -> list[R]:
+    """Return the records of a table; columns that came later than it have their defaults.
+
+    Raises:
+        InputError: if it is no table of this kind, or a row breaks the record's rules.
+    """
     try:
         table = pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as error:

@@ -26,6 +26,7 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.generated_caption import GeneratedCaption
 from earshot.schemas.ids import VIDEO_ID, check_video_id
+from earshot.schemas.imported import RAvstRow, UnlinkedBoxes
 from earshot.schemas.ledger import REASONS, LedgerRow
 from earshot.schemas.tube import Box, RevisedTube, ShownTube, Tube
 
@@ -198,6 +199,26 @@ def _tubes(kind: type[Frozen]) -> st.SearchStrategy[Frozen]:
     return one()
 
 
+def _unlinked_boxes(kind: type[Frozen]) -> st.SearchStrategy[Frozen]:
+    @st.composite
+    def one(draw: st.DrawFn) -> Frozen:
+        times_s = draw(st.lists(SECONDS, max_size=5))
+        seen = tuple(draw(st.none() | boxes()) for _ in times_s)
+        return draw(fields_of(kind, times_s=st.just(tuple(times_s)), boxes=st.just(seen)))
+
+    return one()
+
+
+def _r_avst_rows(kind: type[Frozen]) -> st.SearchStrategy[Frozen]:
+    some, none = st.text(max_size=12), st.none()
+    where = st.sampled_from(["spatial", "spatio_temporal"])
+    return st.one_of(
+        fields_of(kind, task=st.just("temporal"), tube_id=none, unlinked_id=none),
+        fields_of(kind, task=where, tube_id=some, unlinked_id=none),
+        fields_of(kind, task=where, tube_id=none, unlinked_id=some),
+    )
+
+
 BUILDERS: dict[type[Frozen], Callable[[type[Frozen]], st.SearchStrategy[Frozen]]] = {
     Interval: _intervals,
     Box: lambda kind: boxes(),
@@ -208,4 +229,6 @@ BUILDERS: dict[type[Frozen], Callable[[type[Frozen]], st.SearchStrategy[Frozen]]
     Tube: _tubes,
     RevisedTube: _tubes,
     ShownTube: _tubes,
+    UnlinkedBoxes: _unlinked_boxes,
+    RAvstRow: _r_avst_rows,
 }

@@ -16,6 +16,7 @@ from earshot import __version__
 from earshot.cli import (
     answer,
     build,
+    convert,
     demo,
     evaluate,
     gc,
@@ -53,7 +54,8 @@ app.command()(score.score)
 app.command()(score_tubes.score_tubes)
 app.command()(sheet.sheet)
 app.add_typer(project.config_app, name="config")
-app.command()(project.formats)
+app.command()(convert.convert)
+app.command()(convert.formats)
 app.command()(project.doctor)
 app.command()(server.setup_server)
 

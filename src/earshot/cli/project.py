@@ -103,18 +103,6 @@ def config_check(
     show.say(f"{config} is fine")
 
 
-def formats() -> None:
-    """List the input formats that `--input` takes."""
-    from earshot.store.manifests import FORMATS
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("kind", no_wrap=True)
-    table.add_column("holds", overflow="fold")
-    for each in FORMATS:
-        table.add_row(each.name, each.holds)
-    show.console.print(table)
-
-
 def doctor(
     config: ConfigFile = None,
     calibrate: Annotated[

@@ -11,10 +11,20 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from string import Formatter
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from earshot.errors import ConfigError
 
@@ -35,32 +45,70 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _fits_its_task(question: str, info: ValidationInfo) -> str:
+    """Return a wording that has the placeholders of its template's task, or raise ValueError."""
+    used, task = set(_fields(question)), info.data.get("task")
+    if task is not None and used != _PLACEHOLDERS[task]:
+        raise ValueError(
+            f"the wording {question!r} has the placeholders {sorted(used)}; a {task} question "
+            f"needs {sorted(_PLACEHOLDERS[task])}, each at least once and no others"
+        )
+    return question
+
+
+def _differ(questions: tuple[str, ...]) -> tuple[str, ...]:
+    twice = [each for each in questions if questions.count(each) > 1]
+    if twice:
+        raise ValueError(f"the wording {twice[0]!r} stands here twice; remove one")
+    return questions
+
+
+Question = Annotated[str, Field(min_length=1), AfterValidator(_fits_its_task)]
+
+
 class Template(_Model):
-    """The wording of one task, or of one branch of a spatial task."""
+    """The wordings of one task, or of one branch of a spatial task: paraphrases of one question."""
 
     id: str = Field(pattern=r"^[a-z0-9_.-]{1,64}$", description="part of the question's id")
     task: Task
     branch: Branch | None = Field(None, description="of a spatial task, and only of it")
-    question: str = Field(min_length=1, description="with {object}, or with {start} and {end}")
+    question: Annotated[
+        tuple[Question, ...],
+        Field(min_length=1),
+        BeforeValidator(_as_list),
+        AfterValidator(_differ),
+    ] = Field(description="one wording or several, with {object}, or with {start} and {end}")
 
     @model_validator(mode="after")
-    def _fits_its_task(self) -> Self:
+    def _has_a_branch_where_its_task_does(self) -> Self:
         if (self.branch is None) == (self.task == "spatial"):
             raise ValueError(
                 f"template {self.id!r} has task {self.task!r} and branch {self.branch!r}; expected "
                 f"one of {', '.join(get_args(Branch))} for spatial, and none for other tasks"
             )
-        used, expected = set(_fields(self.question)), _PLACEHOLDERS[self.task]
-        if used != expected:
-            raise ValueError(
-                f"template {self.id!r} has the placeholders {sorted(used)}; a {self.task} question "
-                f"needs {sorted(expected)}, each at least once and no others"
-            )
         return self
 
-    def fill(self, *, name: str = "", start: str = "", end: str = "") -> str:
-        """Return the question's text; only the placeholders of the task are looked at."""
-        return self.question.format(object=name, start=start, end=end)
+    def fill(self, *, name: str = "", start: str = "", end: str = "", key: str = "") -> str:
+        """Return the question's text; only the placeholders of the task are looked at.
+
+        Args:
+            name: the object that is asked about.
+            start: of the stretch that is asked about, as written.
+            end: likewise.
+            key: chooses among paraphrases, always the same one for the same key. A paraphrase that
+                is added later takes its share of the keys and leaves the choice of all others.
+        """
+        question = max(self.question, key=lambda each: _weight(key, each))
+        return question.format(object=name, start=start, end=end)
+
+
+def _weight(key: str, question: str) -> bytes:
+    """Weight of a wording for a key: the largest is chosen (rendezvous hashing)."""
+    return hashlib.sha256(f"{key}\n{question}".encode()).digest()
 
 
 class Pack(_Model):
@@ -84,20 +132,27 @@ class Pack(_Model):
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> Self:
         if self.answers == "r-avst" and self.times != "segment":
-            raise ValueError(
+            raise _at(
+                ("times",),
                 f"answers 'r-avst' with times {self.times!r}; R-AVST's rendering has one interval, "
-                "so use times: segment or answers: earshot"
+                "so use times: segment or answers: earshot",
             )
         ids = [template.id for template in self.templates]
         asked = [(template.task, template.branch) for template in self.templates]
         for what, values in (("id", ids), ("task and branch", asked)):
-            twice = [value for value in values if values.count(value) > 1]  # type: ignore[arg-type]
-            if twice:
-                raise ValueError(
-                    f"two templates with the {what} {twice[0]!r}; expected one, since each video "
-                    "is asked once: rename or remove one"
-                )
+            for position, value in enumerate(values):
+                if value in values[:position]:
+                    raise _at(
+                        ("templates", position),
+                        f"two templates with the {what} {value!r}; expected one, since each video "
+                        "is asked once: rename or remove one, or make them wordings of one",
+                    )
         return self
+
+
+def _at(place: tuple[int | str, ...], reason: str) -> PydanticCustomError:
+    """Return the error of a whole pack that one place in it is to blame for."""
+    return PydanticCustomError("pack", "{reason}", {"reason": reason, "place": place})
 
 
 def load_pack(name: str) -> Pack:
@@ -150,7 +205,8 @@ def parse_pack(text: str, file: str) -> Pack:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         reason = f"{where}: {first['msg']}" if where else first["msg"]
-        raise _broken(file, _line_at(root, first["loc"]), reason) from error
+        place = first.get("ctx", {}).get("place", first["loc"])
+        raise _broken(file, _line_at(root, place), reason) from error
 
 
 def _compose(text: str, file: str) -> yaml.Node:

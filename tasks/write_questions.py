@@ -46,7 +46,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
     """Templated questions of all three tasks (CONTRACTS 5)."""
 
     name: ClassVar[str] = "questions"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     section: ClassVar[str] = "questions"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(Video, ("duration_s", "width", "height", "split_group")),

@@ -124,7 +124,10 @@ def _question(candidate: Candidate, drafted: Draft) -> str:
     name = "" if candidate.asked is None else candidate.asked.name
     start_s, end_s = drafted.intervals_s[0]
     return candidate.template.fill(
-        name=name, start=format_half_up(start_s, 1), end=format_half_up(end_s, 1)
+        name=name,
+        start=format_half_up(start_s, 1),
+        end=format_half_up(end_s, 1),
+        key=candidate.question_id,
     )
 
 

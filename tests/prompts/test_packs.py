@@ -24,6 +24,8 @@ templates:
     question: What is silent between {start} and {end}?
 """
 
+TWO = "question:\n      - When is {{object}}?\n      - When is {}?"
+
 
 def test_the_r_avst_pack_has_the_published_templates_word_for_word() -> None:
     """The four patterns that cover all 1,638 released questions (seeds.md 1.2)."""
@@ -51,7 +53,7 @@ def test_a_pack_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
     assert load_pack(str(file)).name == "mine"
     with pytest.raises(ConfigError, match="no such file"):
         load_pack(str(tmp_path / "other.yaml"))
-    with pytest.raises(ConfigError, match="expected one of r-avst"):
+    with pytest.raises(ConfigError, match="expected one of earshot, r-avst"):
         load_pack("other")
 
 
@@ -62,11 +64,16 @@ def test_a_pack_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
         ('version: "1"\n', "", 1, "version: Field required"),
         ("    task: temporal", "    task: when", 7, "templates.0.task"),
         ("    branch: silent\n", "", 9, "has task 'spatial' and branch None"),
-        ("{start}", "{s}", 9, "placeholders"),
-        ("{object}", "it", 6, "placeholders"),
-        ("{object}", "{object!r}", 6, "write it bare"),
-        ("{object}", "{object", 6, "expected '}'"),
-        ("- id: b", "- id: a", 1, "two templates with the id 'a'"),
+        ("{start}", "{s}", 12, "needs ['end', 'start']"),
+        ("{object}", "it", 8, "needs ['object']"),
+        ("{object}", "{object!r}", 8, "write it bare"),
+        ("{object}", "{object", 8, "expected '}'"),
+        ("question: When", "question:\n      - Is {object} on?\n      - When", 0, ""),
+        ("question: When does {object} sound?", TWO.format("it"), 10, "needs ['object']"),
+        ("question: When does {object} sound?", TWO.format("{object}"), 9, "stands here twice"),
+        ("question: When does {object} sound?", "question: []", 8, "at least 1 item"),
+        ("question: When does {object} sound?", "question: {a: b}", 8, "question"),
+        ("- id: b", "- id: a", 9, "two templates with the id 'a'"),
         ("times: segment", "times: segment\nmore: 1", 5, "more: Extra inputs"),
         ("times: segment", "times: segment\ntimes: segment", 5, "key 'times' stands here twice"),
         ("answers: earshot", "answers: [earshot", 4, "expected"),
@@ -83,7 +90,7 @@ def test_a_broken_pack_is_refused_with_file_line_and_reason(
     """The message leads to the place: `mine.yaml:7: ...`."""
     assert old in GOOD
     text = GOOD.replace(old, new, 1)
-    if not reason:  # an anchor that nothing refers to is harmless
+    if not reason:  # an anchor that nothing refers to is harmless, a list of wordings is meant
         assert parse_pack(text, "mine.yaml").name == "mine"
         return
     with pytest.raises(ConfigError) as caught:
@@ -97,3 +104,29 @@ def test_r_avst_answers_have_one_interval() -> None:
     text = GOOD.replace("answers: earshot", "answers: r-avst").replace("segment", "every_stretch")
     with pytest.raises(ConfigError, match="one interval"):
         parse_pack(text, "mine.yaml")
+
+
+def test_a_paraphrase_is_chosen_by_the_key_alone() -> None:
+    """One key, one wording; all are used; a new one takes over some keys and moves no others."""
+    few = load_pack("earshot").templates[0]
+    more = few.model_copy(update={"question": (*few.question, "Is {object} on?")})
+    keys = [f"v/q-{number}" for number in range(2000)]
+    before = [few.fill(name="dog", key=key) for key in keys]
+    shares = [before.count(each.format(object="dog")) for each in few.question]
+    assert all(400 < share < 600 for share in shares), shares
+    assert sum(shares) == len(keys)
+    after = [more.fill(name="dog", key=key) for key in keys]
+    moved = {new for old, new in zip(before, after, strict=True) if old != new}
+    assert moved == {"Is dog on?"}
+    assert before[:3] == [few.fill(name="dog", key=key) for key in keys[:3]]
+
+
+def test_the_earshot_pack_asks_every_task_in_several_wordings() -> None:
+    """Three wordings or more a task, each on one line, and "none" wherever it may be true."""
+    pack = load_pack("earshot")
+    assert (pack.answers, pack.times) == ("earshot", "every_stretch")
+    asked = {(each.task, each.branch): each.question for each in pack.templates}
+    assert len(asked) == 4
+    assert all(len(wordings) >= 3 for wordings in asked.values())
+    assert not [text for wordings in asked.values() for text in wordings if "\n" in text]
+    assert all("none" in text for text in asked["spatial", "sounding"])

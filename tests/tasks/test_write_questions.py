@@ -534,3 +534,26 @@ def test_a_pack_for_every_stretch_asks_once_for_all(tmp_path: Path) -> None:
     assert "<when>[2.0, 4.5], [10.0, 14.0]</when>" in rows[0].answer
     assert len(rows[0].event_ids) == 2
     assert rows[0].grid.times_s == (2.0, 3.0, 4.0, 10.0, 11.0, 12.0, 13.0)
+
+
+def test_the_earshot_pack_asks_in_wordings_that_differ_by_question() -> None:
+    """All three tasks over two events; the same world is asked in the same words again."""
+    again = event_of("dog barking again", (10.0, 14.0))
+    asked = world(
+        events=[BARK, again],
+        parts=[sounding(BARK, DOG), sounding(again, DOG)],
+        tubes=[tube_of(DOG, WHOLE, visible=[(2.0, 4.5)]), tube_of(DOG, (10.0, 14.0))],
+    ).inspected()
+    rows = [r for r in asked.ask(pack="earshot").records if isinstance(r, Question)]
+    by_template = {row.template_id: row for row in rows}
+    assert "<when>[2.0, 4.5], [10.0, 14.0]</when>" in by_template["temporal"].answer
+    wordings = {each.id: each.question for each in load_pack("earshot").templates}
+    for row in rows:
+        start_s, end_s = row.span.pair if row.span else (0.0, 0.0)
+        told = {
+            text.format(object="dog", start=f"{start_s:.1f}", end=f"{end_s:.1f}")
+            for text in wordings[row.template_id]
+        }
+        assert row.question in told
+    repeated = [r for r in asked.ask(pack="earshot").records if isinstance(r, Question)]
+    assert [row.question for row in repeated] == [row.question for row in rows]

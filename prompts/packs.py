@@ -30,6 +30,7 @@ from earshot.errors import ConfigError
 
 Task = Literal["temporal", "spatial", "spatio_temporal"]
 Branch = Literal["sounding", "silent"]
+Which = Literal["left", "right"]
 AnswerStyle = Literal["earshot", "r-avst"]
 Times = Literal["segment", "every_stretch"]
 
@@ -76,6 +77,10 @@ class Template(_Model):
     id: str = Field(pattern=r"^[a-z0-9_.-]{1,64}$", description="part of the question's id")
     task: Task
     branch: Branch | None = Field(None, description="of a spatial task, and only of it")
+    which: Which | None = Field(
+        None,
+        description="of a spatio_temporal task: which one of two instances the wording asks for",
+    )
     question: Annotated[
         tuple[Question, ...],
         Field(min_length=1),
@@ -89,6 +94,11 @@ class Template(_Model):
             raise ValueError(
                 f"template {self.id!r} has task {self.task!r} and branch {self.branch!r}; expected "
                 f"one of {', '.join(get_args(Branch))} for spatial, and none for other tasks"
+            )
+        if self.which is not None and self.task != "spatio_temporal":
+            raise ValueError(
+                f"template {self.id!r} has which {self.which!r} and task {self.task!r}; only a "
+                "spatio_temporal question asks where one instance is: remove which"
             )
         return self
 
@@ -138,8 +148,8 @@ class Pack(_Model):
                 "so use times: segment or answers: earshot",
             )
         ids = [template.id for template in self.templates]
-        asked = [(template.task, template.branch) for template in self.templates]
-        for what, values in (("id", ids), ("task and branch", asked)):
+        asked = [(each.task, each.branch, each.which) for each in self.templates]
+        for what, values in (("id", ids), ("task, branch and which", asked)):
             for position, value in enumerate(values):
                 if value in values[:position]:
                     raise _at(

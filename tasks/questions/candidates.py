@@ -57,6 +57,9 @@ def _of(template: Template, scene: Scene, pack: Pack) -> Iterator[Candidate]:
             yield _candidate(template, scene, pack, (each,), tuple(sorted(in_role)), None)
         return
     for asked, events in _moments(scene, pack):
+        # Candidates must not depend on tubes: captions have to say that there are two.
+        if template.which is not None and (asked.count != 2 or asked.is_group):
+            continue
         yield _candidate(template, scene, pack, events, (asked.object_id,), asked)
 
 

@@ -30,7 +30,7 @@ from earshot.schemas.base import to_pairs
 from earshot.schemas.config import QuestionsConfig
 from earshot.store.reviewed import ReviewedEvent
 from earshot.tasks.questions.candidates import Candidate
-from earshot.tasks.questions.instances import Instance, join, on_grid
+from earshot.tasks.questions.instances import Instance, join, of_two, on_grid
 from earshot.tasks.questions.scene import Scene
 
 SLACK_S = 0.1 + 1e-6
@@ -141,7 +141,15 @@ def _seen_moment(
     if refusal := _refuse_hidden(anywhere, everywhere, config, "it"):
         return refusal
     instances = join(seen)
-    if candidate.template.task == "spatio_temporal" and (
+    which = candidate.template.which
+    if which is not None:
+        chosen = of_two(instances or (), which)
+        if chosen is None or _are_missing(candidate, 2):
+            return Refusal("several_instances", f"none of {len(seen)} tubes is the {which} of two")
+        if refusal := _refuse_hidden(chosen.states, everywhere, config, f"the {which} one"):
+            return refusal
+        instances = (chosen,)
+    elif candidate.template.task == "spatio_temporal" and (
         instances is None or len(instances) > 1 or _are_missing(candidate, 1)
     ):
         return Refusal("several_instances", f"{len(seen)} tubes are seen in {intervals_s} s")

@@ -15,11 +15,16 @@ import numpy.typing as npt
 from earshot.geometry.boxes import FloatArray, box_iou
 from earshot.geometry.spaces import BoxSpace, convert
 from earshot.geometry.tubes import ABSENT, UNKNOWN, VISIBLE, States, at
+from earshot.prompts.packs import Which
 from earshot.schemas.base import Interval
 from earshot.schemas.tube import Tube
 
 SAME_IOU = 0.5
 """Two tubes of one object from different windows are one instance from this mean IoU on."""
+
+APART = 0.02
+"""Two instances are left and right if their centres are further apart than this share of their
+widths together."""
 
 _HALF_TENTH_S = 0.05 + 1e-6
 
@@ -89,6 +94,28 @@ def join(seen: Sequence[Instance]) -> tuple[Instance, ...] | None:
         else:
             joined.append(tube)
     return tuple(joined)
+
+
+def of_two(instances: Sequence[Instance], which: Which) -> Instance | None:
+    """Return the left or the right one of two instances, or None where the words don't tell which.
+
+    They do if both are visible at the same times of the grid, and at all of them one and the same
+    is on the left.
+    """
+    if len(instances) != 2:
+        return None
+    one, other = instances
+    visible = one.states == VISIBLE
+    if not np.array_equal(visible, other.states == VISIBLE):
+        return None
+    here, there = one.boxes_xyxy[visible], other.boxes_xyxy[visible]
+    ahead = (there[:, 0] + there[:, 2] - here[:, 0] - here[:, 2]) / 2
+    least = APART * (there[:, 2] - there[:, 0] + here[:, 2] - here[:, 0])
+    if (ahead > least).all():
+        return one if which == "left" else other
+    if (-ahead > least).all():
+        return other if which == "left" else one
+    return None
 
 
 def _mean_iou(a: Instance, b: Instance) -> float | None:

@@ -557,3 +557,60 @@ def test_the_earshot_pack_asks_in_wordings_that_differ_by_question() -> None:
         assert row.question in told
     repeated = [r for r in asked.ask(pack="earshot").records if isinstance(r, Question)]
     assert [row.question for row in repeated] == [row.question for row in rows]
+
+
+DOGS = make_object(name="dog", count=2)
+
+
+def two_dogs(*boxes: BoxAt, seen: tuple[float, float] = WHOLE) -> World:
+    """Two dogs as the captions say; the second is seen in a stretch of its own."""
+    tubes = [tube_of(DOGS, WHOLE, boxes[0])]
+    tubes += [
+        tube_of(DOGS, WHOLE, box, ordinal=nth, visible=[seen])
+        for nth, box in enumerate(boxes[1:], start=1)
+    ]
+    return world(objects=[DOGS, MAN], tubes=tubes)
+
+
+def left_edges(asked: World) -> dict[str, float]:
+    """Left edge of the first box in each spatio-temporal answer, by template."""
+    rows = questions(asked.inspected().ask(pack="earshot"))
+    return {
+        name: json.loads(row.truth_json)["objects"][0]["tubes"][0]["boxes"][0][1]
+        for name, row in rows.items()
+        if row.task == "spatio_temporal"
+    }
+
+
+def test_one_of_two_dogs_is_asked_for_by_its_side() -> None:
+    """Left and right are told apart in any order of tubes; "the dog" alone is refused."""
+    sides = {"spatio-temporal-left": 0.1, "spatio-temporal-right": 0.6}
+    assert left_edges(two_dogs(still(0.1), still(0.6))) == sides
+    assert left_edges(two_dogs(still(0.6), still(0.1))) == sides
+    row = questions(two_dogs(still(0.1), still(0.6)).inspected().ask(pack="earshot"))
+    assert "left" in row["spatio-temporal-left"].question
+    assert len(row["spatio-temporal-left"].tube_ids) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        two_dogs(still(0.1)),
+        two_dogs(still(0.1), still(0.4), still(0.7)),
+        two_dogs(still(0.3), lambda time_s: still(0.1 if time_s < 4 else 0.6)(time_s)),
+        two_dogs(still(0.3), still(0.302)),
+        two_dogs(still(0.1), still(0.6), seen=(2.0, 4.5)),
+    ],
+    ids=["one", "three", "they change sides", "one before the other", "one leaves"],
+)
+def test_sides_that_do_not_tell_which_make_no_question(asked: World) -> None:
+    """Another number than two, a change of sides, no distance, or one seen without the other."""
+    assert not left_edges(asked)
+
+
+def test_one_of_two_is_a_candidate_only_where_captions_speak_of_two() -> None:
+    """A candidate must not depend on tubes, and most objects would only be refused."""
+    asked = two_dogs(still(0.1), still(0.6))
+    of_two = [item.item_id for item in asked.inspected().ask(pack="earshot").items]
+    plain = replace(asked, objects=[DOG, MAN]).inspected().ask(pack="earshot")
+    assert len(of_two) == len(plain.items) + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,14 @@ def test_the_earshot_pack_asks_every_task_in_several_wordings() -> None:
     assert all(len(wordings) >= 3 for wordings in asked.values())
     assert not [text for wordings in asked.values() for text in wordings if "\n" in text]
     assert all("none" in text for text in asked["spatial", "sounding"])
+
+
+def test_the_page_about_packs_says_what_happens() -> None:
+    """The pack of docs/questions.md is whole, and the error there is the one that a slip gives."""
+    page = (Path(__file__).parents[2] / "docs" / "questions.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(parse_pack(text, "mine.yaml").templates) == 2
+    (error,) = re.findall(r"^error: (.*)$", page, re.MULTILINE)
+    with pytest.raises(ConfigError) as caught:
+        parse_pack(text.replace("stretch with the {object}", "stretch with it"), "mine.yaml")
+    assert str(caught.value) == error

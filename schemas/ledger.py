@@ -148,6 +148,13 @@ REASONS: dict[str, Reason] = {
     ),
     "rule_rejected": _rejected("The automatic inspector rejected it.", "See the message."),
     "unsure": _rejected("The inspector could not tell.", "Inspect it again."),
+    "phantom_region": _filtered(
+        "The annotation tool wrote a result that nobody made.", "Nothing to do."
+    ),
+    "bad_annotation": _fault(
+        "An annotation contradicts itself or what was shown.",
+        "Open the task in Label Studio, do what the message says, update; collect again.",
+    ),
     "for_people": Reason("waiting", "It waits for a person.", "Inspect it, then collect."),
     "for_batch": Reason("waiting", "It waits for a batch answer.", "Build again later."),
     # questions

@@ -1,0 +1,225 @@
+"""From an event with its objects and tubes to a Label Studio task with its prediction.
+
+Takes records and the clip that was cut for them, gives JSON. Never asks a server; what a person
+makes of it is read back in `earshot.annotation_ui.read`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earshot.annotation_ui.clip import Clock
+from earshot.annotation_ui.keys import Key, keys_of
+from earshot.annotation_ui.labeling import EVENT
+from earshot.geometry.intervals import intersect
+from earshot.geometry.tubes import VISIBLE
+from earshot.schemas.base import digest_of, to_pairs
+from earshot.schemas.event import Event
+from earshot.schemas.event_object import EventObject
+from earshot.schemas.object import Object
+from earshot.schemas.tube import Tube
+from earshot.schemas.video import Video
+
+MODEL_VERSION = "earshot"
+"""One for all: a project shows only the predictions of its own model version."""
+
+_COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#911eb4", "#008080", "#9a6324", "#f032e6", "#808000")
+_GREY = "#7f7f7f"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a person is shown of one event.
+
+    Attributes:
+        event, parts, objects, tubes: the event's own.
+        video: whose displayed size turned boxes and pixel boxes need.
+        clip: where the server finds the clip.
+        clock: of the clip.
+        captions: what is said of the event.
+    """
+
+    video: Video
+    event: Event
+    parts: Sequence[EventObject]
+    objects: Sequence[Object]
+    tubes: Sequence[Tube]
+    clip: str
+    clock: Clock
+    captions: Sequence[str] = ()
+
+    @property
+    def uid(self) -> str:
+        """The event and a digest of what is shown of it: another tube or time, another task."""
+        things = [[each.object_id, each.name, each.is_group] for each in self.objects]
+        sounds = [[part.object_id, bool(part.sounding)] for part in self.parts]
+        content = [
+            to_pairs(self.event.segments),
+            sorted(things),
+            sorted(sounds),
+            sorted(tube.digest for tube in self.tubes),
+            [self.clock.offset_s, self.clock.fps, self.clock.n_frames],
+        ]
+        return f"{self.event.event_id}+{digest_of(content)[:16]}"
+
+    @property
+    def certainty(self) -> float:
+        """How sure the tracker is of its least sure tube, in [0, 1]; 0 where it found none."""
+        return min((_certainty(tube) for tube in self.tubes), default=0.0)
+
+
+def _certainty(tube: Tube) -> float:
+    if "ambiguous_identity" in tube.flags:
+        return 0.0
+    scores = [score for score in tube.score if score is not None]
+    found = float(np.mean(scores)) if scores else 0.0
+    synchrony = 1.0 if tube.synchrony is None else tube.synchrony
+    return float(np.clip(found * np.clip(synchrony, 0, 1), 0, 1))
+
+
+def task_of(shown: Shown) -> dict[str, Any]:
+    """Return the task to import: its data and one prediction."""
+    labels = labels_of(shown)
+    by_object = {object_id: label for label, object_id in labels.items()}
+    regions = {region_id(tube): tube for tube in shown.tubes}
+    results = [
+        _box(name, tube, keys, by_object[tube.object_id], shown.clock)
+        for name, tube in regions.items()
+        if (keys := sent_keys(tube, shown))
+    ]
+    results += [
+        _span(number, *map(shown.clock.clip_s, pair), shown.clock)
+        for number, pair in enumerate(spans_of(shown))
+    ]
+    address = f"/data/local-files/?d={shown.clip}"
+    told = {
+        "v": 1,
+        "offset_s": shown.clock.offset_s,
+        "n_frames": shown.clock.n_frames,
+        "size": [shown.video.width, shown.video.height],
+        "segments": to_pairs(shown.event.segments),
+        "labels": labels,
+        "groups": sorted(each.object_id for each in shown.objects if each.is_group),
+        "tubes": {name: _told(tube) for name, tube in regions.items()},
+    }
+    data = {
+        "uid": shown.uid,
+        "event_id": shown.event.event_id,
+        "video": address,
+        "audio": address,
+        "fps": shown.clock.fps,
+        "objects": _object_labels(shown, labels),
+        "question": f"Who makes the sound: {shown.event.label or shown.event.description}?",
+        "caption": "\n".join(shown.captions) or "(no caption)",
+        "expected": _expected(shown),
+        "provenance": f"{shown.event.event_id}, {shown.clock.offset_s:.2f} s into the video",
+        "shown": json.dumps(told, separators=(",", ":")),
+    }
+    prediction = {"model_version": MODEL_VERSION, "score": shown.certainty, "result": results}
+    return {"data": data, "predictions": [prediction]}
+
+
+def _told(tube: Tube) -> dict[str, Any]:
+    """Return what a tube is read back with, where nothing else of it is left."""
+    times = [round(time_s, 6) for time_s in tube.times_s]
+    step_s = round((times[-1] - times[0]) / max(len(times) - 1, 1), 6)
+    even = [round(times[0] + step_s * number, 6) for number in range(len(times))]
+    is_even = max(abs(a - b) for a, b in zip(times, even, strict=True)) < 1e-4
+    samples = (
+        {"from_s": times[0], "step_s": step_s, "n": len(times)} if is_even else {"at_s": times}
+    )
+    return {
+        "tube_id": tube.tube_id,
+        "digest": tube.digest,
+        "object_id": tube.object_id,
+        "window": tube.window.pair,
+        **samples,
+    }
+
+
+def region_id(tube: Tube) -> str:
+    """Return the id of a tube's region, without what all tubes of a video share."""
+    return tube.tube_id.split("/", 1)[1].replace("/", "-")
+
+
+def labels_of(shown: Shown) -> dict[str, str]:
+    """Return the label of each object, as it stands on boxes and buttons, to the object's id."""
+    sounding = {part.object_id for part in shown.parts if part.sounding}
+    named: dict[str, str] = {}
+    for each in shown.objects:
+        word = "sounds" if each.object_id in sounding else "silent"
+        group = ", one box for all" if each.is_group else ""
+        named[f"{each.name} ({word}{group})"] = each.object_id
+    return named
+
+
+def _object_labels(shown: Shown, labels: dict[str, str]) -> list[dict[str, str]]:
+    sounding = {part.object_id for part in shown.parts if part.sounding}
+    made = []
+    for number, (label, object_id) in enumerate(labels.items()):
+        colour = _COLOURS[number % len(_COLOURS)] if object_id in sounding else _GREY
+        one = {"value": label, "background": colour}
+        made.append(one | ({"hotkey": str(number + 1)} if number < 9 else {}))
+    return made
+
+
+def _expected(shown: Shown) -> str:
+    sounding = {part.object_id for part in shown.parts if part.sounding}
+    names = [each.name for each in shown.objects if each.object_id in sounding]
+    return f"Sounding: {', '.join(names) or 'nothing that is seen'}"
+
+
+def spans_of(shown: Shown) -> list[tuple[float, float]]:
+    """Return the event's segments inside the clip, in the video's seconds."""
+    clip = (shown.clock.offset_s, shown.clock.end_s)
+    return list(intersect(to_pairs(shown.event.segments), [clip]))
+
+
+def sent_keys(tube: Tube, shown: Shown) -> list[Key]:
+    """Return the keys that a tube is shown by."""
+    times_s, boxes, states = tube.arrays()
+    unit = unit_of(tube, shown.video)
+    return keys_of(
+        times_s, np.where((states == VISIBLE)[:, None], boxes / unit, 0), states, shown.clock
+    )
+
+
+def unit_of(tube: Tube, video: Video) -> npt.NDArray[np.float64]:
+    """Return what a whole picture is in the tube's own box space."""
+    size = (video.width, video.height) if tube.box_space == "native_px" else (1, 1)
+    return np.array([*size, *size], dtype=np.float64)
+
+
+def _box(name: str, tube: Tube, keys: list[Key], label: str, clock: Clock) -> dict[str, Any]:
+    value = {
+        "framesCount": clock.n_frames,
+        "duration": clock.duration_s,
+        "labels": [label],
+        "sequence": [key.to_json(clock.fps) for key in keys],
+    }
+    return {
+        "id": name,
+        "from_name": "box",
+        "to_name": "video",
+        "type": "videorectangle",
+        "score": _certainty(tube),
+        "value": value,
+    }
+
+
+def _span(number: int, start_s: float, end_s: float, clock: Clock) -> dict[str, Any]:
+    value = {"start": start_s, "end": end_s, "channel": 0, "labels": [EVENT]}
+    return {
+        "id": f"span-{number}",
+        "from_name": "span",
+        "to_name": "audio",
+        "type": "labels",
+        "original_length": clock.duration_s,
+        "value": value,
+    }

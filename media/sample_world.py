@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earshot.media.encode import write_mp4
 from earshot.media.sample.captions import Writer
-from earshot.media.sample.encode import write_mp4
 from earshot.media.sample.paint import Painter
 from earshot.media.sample.scenarios import make_script
 from earshot.media.sample.sound import sound_track

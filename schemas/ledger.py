@@ -148,6 +148,9 @@ REASONS: dict[str, Reason] = {
     ),
     "rule_rejected": _rejected("The automatic inspector rejected it.", "See the message."),
     "unsure": _rejected("The inspector could not tell.", "Inspect it again."),
+    "bad_clip": _fault(
+        "The clip for people is not as exact as it has to be.", "Report it with the video."
+    ),
     "phantom_region": _filtered(
         "The annotation tool wrote a result that nobody made.", "Nothing to do."
     ),

@@ -21,7 +21,7 @@ import pytest
 from earshot.geometry.intervals import Normalised, normalise
 from earshot.geometry.tubes import ABSENT, at, tube_iou
 from earshot.media.audio import samples_of
-from earshot.media.sample.encode import write_mp4
+from earshot.media.encode import write_mp4
 from earshot.media.sample.kinds import PILLARS
 from earshot.media.sample.truth import VideoTruth
 from earshot.media.sample_world import write_sample_video

@@ -29,6 +29,9 @@ def write_mp4(
     fps: Fraction,
     size: tuple[int, int],
     sound: tuple[npt.NDArray[np.float32], int] | None,
+    *,
+    gop_frames: int = GOP_FRAMES,
+    is_streamed: bool = False,
 ) -> None:
     """Write a video file.
 
@@ -38,6 +41,8 @@ def write_mp4(
         fps: frames a second.
         size: (width, height) in pixels, both even.
         sound: ((channels, samples) float32 in [-1, 1], samples a second), or None for no track.
+        gop_frames: a key frame at least this often.
+        is_streamed: the index goes before the data, so that a browser may begin at once.
 
     Raises:
         ValueError: if a side is odd, which H.264 with 4:2:0 colour cannot hold.
@@ -45,11 +50,12 @@ def write_mp4(
     if size[0] % 2 or size[1] % 2:
         raise ValueError(f"frame size {size[0]}x{size[1]}: expected even sides; round them to even")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with av.open(str(partial), "w", format="mp4", container_options={"fflags": "+bitexact"}) as out:
+    options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if is_streamed else {})
+    with av.open(str(partial), "w", format="mp4", container_options=options) as out:
         video = out.add_stream("libx264", rate=fps, options=VIDEO_OPTIONS)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
-        video.gop_size = GOP_FRAMES
+        video.gop_size = gop_frames
         video.codec_context.thread_count = 1
         sound_packets = _encode_sound(out, sound) if sound else []
         for at, pixels in enumerate(frames):

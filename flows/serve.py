@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from earshot.flows.processes import Process
 from earshot.flows.server_files import ServerFiles, ServerRecord
 from earshot.flows.settings import LOOPBACK, apply, server_environment
+from earshot.processes import Process
 
 if TYPE_CHECKING:
     import uvicorn

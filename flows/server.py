@@ -16,9 +16,9 @@ from pathlib import Path
 
 from earshot.errors import ServerError
 from earshot.flows.api import close_dead_runs, flush_client, server_answers
-from earshot.flows.processes import Process, end_process, start_time
 from earshot.flows.server_files import ServerFiles, ServerRecord
 from earshot.flows.settings import STARTUP_LIMIT_S, user_api_url
+from earshot.processes import Process, end_process, start_time
 
 SERVER_MODULE = "earshot.flows.serve"
 HEARTBEAT_STALE_S = 120.0

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from earshot.flows.processes import Process
 from earshot.flows.settings import LOOPBACK, prefect_folder
+from earshot.processes import Process
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from earshot.errors import ServerError
 from earshot.flows import server
 from earshot.flows.api import post, server_answers
 from earshot.flows.history import list_flow_runs, read_flow_runs, wait_until_recorded
-from earshot.flows.processes import Process, start_time, wait_until_gone
 from earshot.flows.server import SERVER_MODULE, workspace_server
 from earshot.flows.server_files import ServerFiles, ServerRecord
+from earshot.processes import Process, start_time, wait_until_gone
 
 pytestmark = pytest.mark.flows
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from earshot.flows import processes
-from earshot.flows.processes import Process, end_process, start_time
+from earshot import processes
+from earshot.processes import Process, end_process, start_time
 
 MARKER = "a-marker-of-this-test"
 Spawn = Callable[[str], "subprocess.Popen[str]"]

@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-media test-llm test-flows test-faults test-kills test-stack test-vision test-packages check lint format constraints clean
+.PHONY: setup demo test test-media test-llm test-flows test-inspect test-faults test-kills test-stack test-vision test-packages check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -30,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not flows" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm
+	$(BIN)/python -m pytest -q -m "not slow and not flows and not labelstudio" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm
 
 # Files, damage, servers that break off, the sample world.
 test-media: $(STAMP)
@@ -51,6 +51,10 @@ test-faults: $(STAMP)
 # A few of them, among all kinds: some minutes.
 test-kills: $(STAMP)
 	$(BIN)/python -m pytest -q -m kill tests/faults
+
+# A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes).
+test-inspect: $(STAMP)
+	$(BIN)/python -m pytest -q -m labelstudio tests/annotation_ui
 
 # compose.yaml's services from the system's packages: apt-get install postgresql redis-server.
 test-stack: $(STAMP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ Json = dict[str, Any]
 _ACCESS_S = 200.0
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _PAGE = 200
-_UIDS_AT_ONCE = 500
+_VALUES_AT_ONCE = 200
 
 
 class NotThereError(ServerError):
@@ -46,10 +47,7 @@ class LabelStudio:
         self._access: tuple[str, float] = ("", 0.0)
         self._lock = threading.Lock()
         self._http = _http(self.url, timeout_s)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        weakref.finalize(self, self._http.close)
 
     @staticmethod
     def answers(url: str) -> bool:
@@ -89,16 +87,12 @@ class LabelStudio:
         path = f"/api/projects/{project}/import?return_task_ids=true&commit_to_project=true"
         return [int(each) for each in self.post(path, list(tasks))["task_ids"]]
 
-    def tasks_by_uid(self, project: int, uids: Sequence[str]) -> dict[str, Json]:
-        """Return the tasks that have one of some uids."""
-        found: dict[str, Json] = {}
-        for at in range(0, len(uids), _UIDS_AT_ONCE):
-            part = list(uids[at : at + _UIDS_AT_ONCE])
-            tasks = self._tasks(
-                project, _filter("tasks:data.uid", "in_list", "String", part), "task_only"
-            )
-            found |= {task["data"]["uid"]: task for task in tasks}
-        return found
+    def tasks_with(self, project: int, name: str, values: Sequence[str]) -> Iterator[Json]:
+        """Yield the tasks, without annotations, whose data has one of some values in a field."""
+        for at in range(0, len(values), _VALUES_AT_ONCE):
+            part = list(values[at : at + _VALUES_AT_ONCE])
+            wanted = _filter(f"tasks:data.{name}", "in_list", "String", part)
+            yield from list(self._tasks(project, wanted, "task_only"))
 
     def all_tasks(self, project: int) -> Iterator[Json]:
         """Yield every task without its annotations."""

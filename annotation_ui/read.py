@@ -118,12 +118,7 @@ def read_decision(
             "ok without an event span: draw it on the waveform (t), or reject the event"
         )
     inspection = Inspection(
-        inspection_id=ids.inspection_id(
-            data["event_id"],
-            str(project),
-            str(task["id"]),
-            f"{annotation['id']}@{annotation['updated_at']}",
-        ),
+        inspection_id=inspection_of(project, task, annotation),
         event_id=data["event_id"],
         verdict=verdict,  # type: ignore[arg-type] - checked above
         reasons=(*left.reasons, *(f"comment: {text}" for text in left.comments)),
@@ -137,6 +132,12 @@ def read_decision(
         raw=_raw(annotation),
     )
     return Decision(inspection, tuple(reader.revised), reader.kept, tuple(left.phantoms))
+
+
+def inspection_of(project: int, task: Json, annotation: Json) -> str:
+    """Return the id of an annotation's decision; one that is updated is another decision."""
+    version = f"{annotation['id']}@{annotation['updated_at']}"
+    return ids.inspection_id(task["data"]["event_id"], str(project), str(task["id"]), version)
 
 
 def _annotator(annotation: Json) -> str:

@@ -43,6 +43,7 @@ class Shown:
         clip: where the server finds the clip.
         clock: of the clip.
         captions: what is said of the event.
+        times_reopened: how often people's verdicts on it were taken back: it is asked anew.
     """
 
     video: Video
@@ -53,6 +54,7 @@ class Shown:
     clip: str
     clock: Clock
     captions: Sequence[str] = ()
+    times_reopened: int = 0
 
     @property
     def uid(self) -> str:
@@ -65,6 +67,7 @@ class Shown:
             sorted(sounds),
             sorted(tube.digest for tube in self.tubes),
             [self.clock.offset_s, self.clock.fps, self.clock.n_frames],
+            self.times_reopened,
         ]
         return f"{self.event.event_id}+{digest_of(content)[:16]}"
 

@@ -10,14 +10,26 @@ from prefect import flow
 from earshot.flows.artifacts import show_counts
 from earshot.flows.batches import run_in_prefect
 from earshot.flows.noted import noted
+from earshot.flows.people import collect_decisions, collected, has_desk
 from earshot.schemas.request import BuildRequest
-from earshot.tasks.pipeline import COLLECT
+from earshot.store.workspace import Workspace
+from earshot.tasks.pipeline import COLLECT, open_session
 
 
 @flow(name="collect-inspections")
 def collect_inspections(request: BuildRequest) -> None:
-    """Ask for what waits, shard by shard, and store what was decided."""
-    with noted(request) as run:
-        for _, shard in run.in_turn():
-            run_in_prefect(run, COLLECT, shard)
+    """Commit what was decided in Label Studio, then inspect those videos shard by shard.
+
+    Where people inspect nowhere, whatever waits is inspected.
+    """
+    workspace = Workspace.open(request.workspace)
+    left: BuildRequest | None = request
+    if has_desk(open_session(workspace)):
+        _, left = collect_decisions(workspace)
+    with noted(left or request) as run:
+        if left is not None:
+            for _, shard in run.in_turn():
+                run_in_prefect(run, COLLECT, shard)
         show_counts(run, run.finish())
+    if left is not None and left is not request:
+        collected(workspace, left)

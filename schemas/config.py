@@ -162,8 +162,10 @@ class TrackConfig(Section):
 class InspectConfig(Section):
     """Inspection of events and their tubes."""
 
-    backend: Literal["automatic"] = Field(
-        "automatic", description="automatic: rules alone, every row says that nobody looked"
+    backend: Literal["automatic", "label_studio"] = Field(
+        "automatic",
+        description="automatic: rules decide where no person did, and every row says that nobody "
+        "looked. label_studio: what no person has inspected waits (`earshot inspect`)",
     )
     min_visible_share: float = Field(
         0.2, ge=0, le=1, description="a tube that is visible for less of its window is rejected"
@@ -346,6 +348,50 @@ class LlmConfig(Section):
         return None
 
 
+class LabelStudioConfig(Section):
+    """Where people inspect; changes no result and is in no key."""
+
+    url: str = Field(
+        "",
+        description="address of a server that exists; empty: the one that `earshot inspect serve` "
+        "runs for this workspace",
+    )
+    token_env: str = Field(
+        "LABEL_STUDIO_TOKEN",
+        description="NAME of the environment variable that holds a personal access token for url",
+    )
+    media_root: str = Field(
+        "",
+        description="for url: the folder that the server shows (its LOCAL_FILES_DOCUMENT_ROOT), as "
+        "this machine sees it; clips are put below it",
+    )
+    project: str = Field(
+        "", description="title of the project; empty: made of the workspace's name"
+    )
+    margin_s: float = Field(
+        3.0, ge=0, description="seconds of the video that a clip has before and after its event"
+    )
+
+    @model_validator(mode="after")
+    def _a_server_has_a_media_root(self) -> Self:
+        if self.url and not self.media_root:
+            raise ValueError(
+                "label_studio.url is set: expected label_studio.media_root too, the folder that "
+                "that server shows"
+            )
+        return self
+
+    @field_validator("token_env")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        # The value may be the token itself: no message may repeat it.
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+            raise ValueError(
+                "expected the NAME of an environment variable, such as LABEL_STUDIO_TOKEN"
+            )
+        return name
+
+
 class RunConfig(Section):
     """How a build runs; changes no result and is in no key."""
 
@@ -394,4 +440,5 @@ class Config(Section):
     release: ReleaseConfig = ReleaseConfig()
     fetch: FetchConfig = FetchConfig()
     llm: LlmConfig = LlmConfig()
+    label_studio: LabelStudioConfig = LabelStudioConfig()
     run: RunConfig = RunConfig()

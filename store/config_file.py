@@ -74,7 +74,7 @@ def _add(table: Any, key: str, value: Any, field: FieldInfo) -> None:
 
 
 # What people put there by mistake is the secret itself.
-_NEVER_SHOWN = frozenset({"key_env", "endpoint"})
+_NEVER_SHOWN = frozenset({"key_env", "endpoint", "token_env"})
 
 
 def _explain(problem: Any) -> str:

@@ -100,7 +100,7 @@ def reviewed(
             _as_inspected(event, latest[event.event_id])
             for event in sorted(standing, key=lambda event: event.event_id)
         ),
-        tubes=_accepted(deciding, tubes, {tube.digest: tube for tube in revised}),
+        tubes=_accepted(deciding, tubes, {each.digest: each for each in (*earlier, *revised)}),
         parts=_fitted(standing, latest, parts),
         unsettled=tuple(e for e in events if not _is_settled(latest[e.event_id])),
     )

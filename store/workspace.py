@@ -223,6 +223,11 @@ class Workspace:
         return self.root / "prefect"
 
     @property
+    def label_studio(self) -> Path:
+        """The annotation server, its clips, what was pushed to it and every answer of it."""
+        return self.root / "label_studio"
+
+    @property
     def config_file(self) -> Path:
         """The configuration that `earshot init` writes and builds read by default."""
         return self.root / "config.toml"

@@ -1,8 +1,9 @@
-"""Inspects events and their tubes by rules alone, so that a pipeline runs where no people look.
+"""Inspects events and their tubes: what people decided counts, rules stand in where nobody looked.
 
 Takes events, objects and tubes, gives one inspection an event, flagged `automatic`: every row that
-rests on it says that nobody looked. Never changes a box or a time. What people decided goes before
-it, and is carried over to tubes that were computed again where CONTRACTS 2 allows it.
+rests on it says that nobody looked. With backend `label_studio` rules decide nothing, and what no
+person has inspected waits. Never changes a box or a time. What people decided is carried over to
+tubes that were computed again where CONTRACTS 2 allows it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ from earshot.schemas.ledger import REASONS, ItemKind
 from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
 from earshot.store.reviewed import people_verdict, tubes_named, tubes_of
-from earshot.store.stage import Done, Item, Outcome, Reads, Rejected, Stage, StageInput
+from earshot.store.stage import (
+    Done,
+    Item,
+    Outcome,
+    Reads,
+    Rejected,
+    Stage,
+    StageInput,
+    Waiting,
+)
 
 INSPECTOR = "automatic"
 AMBIGUOUS = "ambiguous_identity"
@@ -35,12 +45,11 @@ AT = datetime(1970, 1, 1, tzinfo=UTC)
 """When an automatic inspection was made: always this instant. `at` is part of a record's content,
 and equal input has to give equal content; the ledger knows when the rules really ran."""
 
-
 OWN: tuple[type[Record], ...] = (Inspection, RevisedTube, ShownTube)
 
 
 class InspectTubes(Stage[InspectConfig]):
-    """The `automatic` inspector (CONTRACTS 9, Inspector)."""
+    """The inspector (CONTRACTS 9, Inspector)."""
 
     name: ClassVar[str] = "inspect"
     version: ClassVar[str] = "2"
@@ -76,6 +85,8 @@ class InspectTubes(Stage[InspectConfig]):
         if not by_rules:
             return Done(given.video_id, reason_code="empty")
         by_people, kept = _people(given)
+        if self.config.backend == "label_studio":
+            return _by_people(given, by_people, kept)
         deciding = [by_people.get(each.event_id, each) for each in by_rules]
         items = tuple(_item(inspection) for inspection in deciding)
         if all(inspection.verdict == "reject" for inspection in deciding):
@@ -107,6 +118,38 @@ class InspectTubes(Stage[InspectConfig]):
                 f"{self.config.max_box_share} (inspect.max_box_share)"
             )
         return None
+
+
+def _by_people(
+    given: StageInput, by_people: dict[str, Inspection], kept: Sequence[ShownTube]
+) -> Outcome:
+    """Return what people alone made of the video; what they have not seen waits."""
+    items = tuple(
+        _item(by_people[event.event_id])
+        if event.event_id in by_people
+        else Item(event.event_id, "waiting", "for_people")
+        for event in given.all(Event)
+    )
+    carried = [each for each in by_people.values() if each.carried_from]
+    rows = (*carried, *kept)
+    if any(item.status == "done" for item in items):
+        return Done(given.video_id, items, rows=rows)
+    waiting = sum(item.status == "waiting" for item in items)
+    if waiting:
+        return Waiting(
+            given.video_id,
+            items,
+            reason_code="for_people",
+            message=f"{waiting} of {len(items)} events",
+            rows=rows,
+        )
+    return Rejected(given.video_id, items, reason_code=_common(items), message=_said(by_people))
+
+
+def _said(by_people: dict[str, Inspection]) -> str:
+    return "; ".join(
+        f"{each.event_id}: {', '.join(each.reasons) or each.verdict}" for each in by_people.values()
+    )
 
 
 def _people(given: StageInput) -> tuple[dict[str, Inspection], list[ShownTube]]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from earshot.schemas.config import InspectConfig
-from earshot.store.stage import Done, Outcome, Rejected
+from earshot.schemas.inspection import Inspection
+from earshot.store.stage import Done, Outcome, Rejected, Waiting
 from earshot.tasks.inspect_tubes import InspectTubes
 from tests.factories import make_event_object, make_object, make_video
-from tests.worlds import CONTEXT, World, event_of, silent, sounding, tube_of
+from tests.worlds import (
+    CONTEXT,
+    World,
+    by_person,
+    event_of,
+    judged,
+    silent,
+    sounding,
+    tube_of,
+)
 
 DOG, CAT = make_object(name="dog"), make_object(name="cat")
 EVENT, OTHER = event_of("dog barking", (2.0, 6.0)), event_of("cat", (8.0, 12.0))
@@ -115,3 +127,42 @@ def test_a_tube_of_unsure_name_is_rejected() -> None:
     assert isinstance(sure, Done)
     (inspection,) = sure.records
     assert sorted(tube.verdict for tube in inspection.tubes) == ["ok", "rejected"]
+
+
+def by_people(world: World, *inspections: Inspection) -> Outcome:
+    """What the stage makes of it where rules decide nothing."""
+    looked = replace(world, inspections=inspections)
+    config = InspectConfig(backend="label_studio")
+    (outcome,) = InspectTubes(config, CONTEXT).run([looked.given(InspectTubes)])
+    return outcome
+
+
+def test_where_people_inspect_what_they_have_not_seen_waits() -> None:
+    """No rule stands in: the video waits, each event of it too."""
+    outcome = by_people(world(tube_of(DOG, (2.0, 6.0)), events=(EVENT, OTHER)))
+    assert isinstance(outcome, Waiting)
+    assert outcome.records == ()
+    assert [(i.status, i.reason_code) for i in outcome.items] == [("waiting", "for_people")] * 2
+
+
+def test_one_event_that_people_passed_lets_the_video_go_on() -> None:
+    """The other event still waits and says so; no row is made by rules."""
+    tube = tube_of(DOG, (2.0, 6.0))
+    passed = by_person(EVENT, [judged(tube)])
+    outcome = by_people(world(tube, events=(EVENT, OTHER)), passed)
+    assert isinstance(outcome, Done)
+    assert {item.item_id: item.status for item in outcome.items} == {
+        EVENT.event_id: "done",
+        OTHER.event_id: "waiting",
+    }
+    assert not [row for row in outcome.records if getattr(row, "inspected_by", "") == "automatic"]
+
+
+def test_a_video_whose_events_people_rejected_is_rejected() -> None:
+    """With their reasons; while one still waits, the video waits."""
+    tube = tube_of(DOG, (2.0, 6.0))
+    no = by_person(EVENT, [judged(tube)], verdict="reject", reasons=("no such sound",))
+    outcome = by_people(world(tube), no)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason_code, "no such sound" in outcome.message) == ("inspector_rejected", True)
+    assert isinstance(by_people(world(tube, events=(EVENT, OTHER)), no), Waiting)

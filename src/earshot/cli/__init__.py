@@ -21,6 +21,7 @@ from earshot.cli import (
     evaluate,
     gc,
     inside,
+    inspect_events,
     project,
     release,
     score,
@@ -46,6 +47,7 @@ app.command()(build.build)
 app.command()(inside.status)
 app.command()(inside.history)
 app.add_typer(inside.quarantine_app, name="quarantine")
+app.add_typer(inspect_events.inspect_app, name="inspect")
 app.command()(gc.gc)
 app.command()(release.release)
 app.add_typer(evaluate.evaluate_app, name="evaluate")

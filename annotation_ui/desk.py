@@ -1,0 +1,144 @@
+"""Where a workspace's people inspect: which server, which project, where clips go.
+
+Takes a workspace and its settings, gives a `Desk`; the project is made where there is none. What is
+kept of the round trip lies in the workspace's `label_studio/`:
+
+    media/clips/   what the server shows          pushed/   what each task showed, as it was then
+    raw/           every answer of the server     project.json, cursor.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from earshot.annotation_ui.client import Json, LabelStudio
+from earshot.annotation_ui.labeling import labeling_config
+from earshot.annotation_ui.server import ServerFolder, find
+from earshot.annotation_ui.show import MODEL_VERSION
+from earshot.errors import ConfigError, ServerError
+from earshot.schemas.config import LabelStudioConfig
+from earshot.store.workspace import Workspace, write_atomic
+
+CLIPS = "clips"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A project on a server, ready for tasks.
+
+    Attributes:
+        workspace: whose events are inspected.
+        config: how.
+        client: of the server.
+        media_root: the folder that the server shows, as this machine sees it.
+        project: number of the project.
+        is_new: it was made just now, because there was none or it was deleted.
+    """
+
+    workspace: Workspace
+    config: LabelStudioConfig
+    client: LabelStudio
+    media_root: Path
+    project: int
+    is_new: bool = False
+
+    @property
+    def clips(self) -> Path:
+        """Where clips are put."""
+        return self.media_root / CLIPS
+
+    @property
+    def address(self) -> str:
+        """The page on which people work."""
+        return f"{self.client.url}/projects/{self.project}/data"
+
+
+def open_desk(workspace: Workspace, config: LabelStudioConfig, *, make: bool = True) -> Desk:
+    """Return the desk of a workspace.
+
+    Args:
+        workspace: whose.
+        config: settings.
+        make: make the project where it is missing.
+
+    Raises:
+        ServerError: if no server runs or answers, or there is no project and none is to be made.
+        ConfigError: if the token is missing.
+    """
+    client, media_root = _server(workspace, config)
+    found = _project(workspace, config, client)
+    if found is None and not make:
+        raise ServerError(
+            f"Label Studio at {client.url} has no project of this workspace (any more): push first "
+            "with `earshot inspect push`; what was collected before stays"
+        )
+    (media_root / CLIPS).mkdir(parents=True, exist_ok=True)
+    told = found or client.post("/api/projects/", _settings(_title(workspace, config)))
+    number = int(told["id"])
+    if make:
+        if found and found["label_config"] != labeling_config():
+            client.patch(f"/api/projects/{number}/", {"label_config": labeling_config()})
+        # The server's own view of the path; where it runs elsewhere, only the end is the same.
+        client.serve_folder(number, str(media_root / CLIPS), CLIPS)
+    place = {"url": client.url, "project": number}
+    write_atomic(workspace.label_studio / "project.json", json.dumps(place).encode())
+    return Desk(workspace, config, client, media_root, number, found is None)
+
+
+def _server(workspace: Workspace, config: LabelStudioConfig) -> tuple[LabelStudio, Path]:
+    if config.url:
+        token = os.environ.get(config.token_env)
+        if not token:
+            raise ConfigError(
+                f"environment variable {config.token_env} (label_studio.token_env) is not set: "
+                f"expected a personal access token for {config.url}"
+            )
+        return LabelStudio(config.url, token), Path(config.media_root)
+    folder = ServerFolder(workspace.label_studio)
+    login = find(folder)
+    if login is None:
+        raise ServerError(
+            f"no Label Studio runs for {workspace.root}: start it with `earshot inspect serve "
+            f"-w {workspace.root}`, or set label_studio.url to one that exists"
+        )
+    return LabelStudio(login.url, login.token), folder.media
+
+
+def _project(workspace: Workspace, config: LabelStudioConfig, client: LabelStudio) -> Json | None:
+    """Return the project that was used before, or the one of that title."""
+    file = workspace.label_studio / "project.json"
+    known = json.loads(file.read_bytes()) if file.exists() else {}
+    if known.get("url") == client.url and (found := client.project(known["project"])):
+        return found
+    return client.find_project(_title(workspace, config))
+
+
+def _title(workspace: Workspace, config: LabelStudioConfig) -> str:
+    return config.project or f"earshot {workspace.root.name}"
+
+
+def _settings(title: str) -> Json:
+    return {
+        "title": title,
+        "label_config": labeling_config(),
+        "model_version": MODEL_VERSION,
+        # Least certain first, by the prediction's score.
+        "sampling": "Uncertainty sampling",
+        # A skipped task would count as answered here and there: `unsure` says it plainly.
+        "show_skip_button": False,
+        "show_instruction": True,
+        "expert_instruction": _INSTRUCTION,
+    }
+
+
+_INSTRUCTION = (
+    "Play the clip. Is every visible thing that makes the sound boxed, does each box follow its "
+    "thing, and is the event's span on the waveform right? Mend what is not, then: <b>a</b> ok, "
+    "<b>r</b> reject, <b>s</b> unsure, and <b>Ctrl+Enter</b>. <b>1-9</b> picks an object for a new "
+    "box; a selected box goes with <b>Backspace</b>, or is marked with <b>k j o n</b>. Set the "
+    "video hop size to 1 once (gear beside the video)."
+)
+"""Written by us alone: the page takes it as markup."""

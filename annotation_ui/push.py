@@ -1,0 +1,232 @@
+"""Gives people the events that nobody has inspected: cuts clips, makes tasks, sends what is new.
+
+Takes a snapshot and a desk. Sending again sends nothing: a task is known by its event and what is
+shown of it. Answered events stay answered, unless CONTRACTS 2 says that their verdict ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from earshot.annotation_ui.clip import Clock
+from earshot.annotation_ui.desk import CLIPS, Desk
+from earshot.annotation_ui.pushed import PushedTasks
+from earshot.annotation_ui.show import Shown, task_of
+from earshot.errors import ItemError
+from earshot.media.child import Worker
+from earshot.media.fetch import local_file
+from earshot.media.review_clip import ClipPlan, cut_clip, plan_clip
+from earshot.schemas.arrow import from_table
+from earshot.schemas.base import Record, to_pairs
+from earshot.schemas.caption import Caption
+from earshot.schemas.event import Event
+from earshot.schemas.event_object import EventObject
+from earshot.schemas.ids import h8
+from earshot.schemas.inspection import Inspection
+from earshot.schemas.object import Object
+from earshot.schemas.tube import RevisedTube, ShownTube, Tube
+from earshot.schemas.video import Video
+from earshot.store.lease import lease
+from earshot.store.reviewed import people_verdict, tubes_of
+from earshot.store.snapshot import Snapshot
+
+AT_ONCE = 200
+"""Tasks an import: far below the server's limits on one request."""
+
+INSPECT = "inspect"
+LEASE = "label_studio"
+_VIDEOS_AT_ONCE = 100
+
+R = TypeVar("R", bound=Record)
+Open = Callable[[Video], AbstractContextManager[Path]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Pushed:
+    """What a push came to; counts are events.
+
+    Attributes:
+        sent: new tasks.
+        there: waited already, as they are now.
+        answered: inspected by people.
+        superseded: tasks of outdated content that nobody had answered, taken away.
+        faults: what could not be shown: (event, why).
+    """
+
+    sent: int = 0
+    there: int = 0
+    answered: int = 0
+    superseded: int = 0
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        """It in one line."""
+        more = f", {self.superseded} outdated taken away" if self.superseded else ""
+        failed = f", {len(self.faults)} could not be shown" if self.faults else ""
+        return (
+            f"{self.sent} sent, {self.there} were there, {self.answered} inspected already"
+            f"{more}{failed}"
+        )
+
+
+def media_of(snapshot: Snapshot) -> Open:
+    """Return what gives the local file of a video."""
+
+    def give(video: Video) -> AbstractContextManager[Path]:
+        place = video.uri, snapshot.build.input_base, snapshot.workspace.cache
+        fetch = snapshot.build.config.fetch
+        return local_file(*place, sha256=video.sha256, fetch=fetch)
+
+    return give
+
+
+def push(snapshot: Snapshot, desk: Desk, progress: Progress | None = None) -> Pushed:
+    """Send every event that waits for people, the least certain first.
+
+    Raises:
+        ServerError: if the server fails; what it has taken in stays, and is not sent again.
+        WorkspaceError: when the disk fails.
+    """
+    with lease(desk.workspace, LEASE, ()):
+        told = Pushed()
+        waiting: list[tuple[float, str, str, str]] = []
+        for shown, is_answered in _events(snapshot, desk):
+            if is_answered:
+                told.answered += 1
+            else:
+                event = shown.event
+                waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
+        new = _unsent(desk, waiting, told)
+        kept = PushedTasks(desk.workspace.label_studio / "pushed")
+        for at in range(0, len(new), AT_ONCE):
+            batch = new[at : at + AT_ONCE]
+            tasks = _tasks(snapshot, desk, batch, told)
+            if tasks:
+                kept.keep(tasks)  # before the server knows: an answer always finds its tubes
+                desk.client.import_tasks(desk.project, [task for task, _ in tasks])
+                told.sent += len(tasks)
+            if progress:
+                progress(min(at + AT_ONCE, len(new)), len(new))
+        return told
+
+
+def _unsent(
+    desk: Desk, waiting: Sequence[tuple[float, str, str, str]], told: Pushed
+) -> list[tuple[str, str]]:
+    """Return (event, video) of what the server does not have; outdated tasks go."""
+    uids = {event_id: uid for _, event_id, _, uid in waiting}
+    there: set[str] = set()
+    for task in desk.client.tasks_with(desk.project, "event_id", sorted(uids)):
+        uid, event_id = task["data"]["uid"], task["data"]["event_id"]
+        if uid == uids[event_id]:
+            there.add(event_id)
+        elif not task["total_annotations"] and not task["drafts"]:
+            desk.client.delete_task(int(task["id"]))
+            told.superseded += 1
+    told.there = len(there)
+    return [(e, video_id) for _, e, video_id, _ in sorted(waiting) if e not in there]
+
+
+def _tasks(
+    snapshot: Snapshot, desk: Desk, batch: Sequence[tuple[str, str]], told: Pushed
+) -> list[tuple[Mapping[str, Any], Sequence[Tube]]]:
+    """Return the tasks of some events in order, with their clips in place."""
+    events = [event_id for event_id, _ in batch]
+    videos = sorted({video_id for _, video_id in batch})
+    found = {
+        shown.event.event_id: shown
+        for shown, _ in _events(snapshot, desk, videos)
+        if shown.event.event_id in set(events)
+    }
+    give = media_of(snapshot)
+    made = []
+    with Worker(snapshot.build.config.run.limit_s) as worker:
+        for event_id in events:
+            shown = found[event_id]
+            try:
+                _cut(shown, desk, give, worker)
+            except ItemError as error:
+                told.faults.append((event_id, str(error)))
+                continue
+            made.append((task_of(shown), shown.tubes))
+    return made
+
+
+def _cut(shown: Shown, desk: Desk, give: Open, worker: Worker) -> None:
+    """Put the clip of an event into the media root, unless it lies there."""
+    out = desk.media_root / shown.clip
+    if not out.exists():
+        with give(shown.video) as source:
+            worker.call(cut_clip, source, out, _plan(shown.video, shown.event, desk))
+
+
+def _plan(video: Video, event: Event, desk: Desk) -> ClipPlan:
+    pairs = to_pairs(event.segments)
+    window = (min(start for start, _ in pairs), max(end for _, end in pairs))
+    size = (video.width, video.height)
+    return plan_clip(video.duration_s, video.fps, size, window, desk.config.margin_s)
+
+
+def _events(
+    snapshot: Snapshot, desk: Desk, videos: Sequence[str] | None = None
+) -> Iterator[tuple[Shown, bool]]:
+    """Yield what is shown of each event, and whether people have inspected it."""
+    reached = snapshot.reach(INSPECT) if videos is None else videos
+    for at in range(0, len(reached), _VIDEOS_AT_ONCE):
+        yield from _events_of(snapshot, desk, reached[at : at + _VIDEOS_AT_ONCE])
+
+
+def _events_of(
+    snapshot: Snapshot, desk: Desk, videos: Sequence[str]
+) -> Iterator[tuple[Shown, bool]]:
+    def rows(kind: type[R]) -> list[R]:
+        return from_table(kind, snapshot.table(kind, videos))
+
+    by_id = {video.video_id: video for video in rows(Video)}
+    objects = {each.object_id: each for each in rows(Object)}
+    captions = {each.caption_id: each for each in rows(Caption)}
+    parts = _grouped(rows(EventObject), lambda row: row.event_id)
+    tubes = _grouped(rows(Tube), lambda row: row.video_id)
+    people = [each for each in rows(Inspection) if each.inspected_by == "human"]
+    earlier = [*rows(RevisedTube), *(each.tube() for each in rows(ShownTube))] if people else []
+    for event in rows(Event):
+        video_id = event.video_id
+        mine = parts.get(event.event_id, [])
+        shown_tubes = tubes_of(event, mine, tubes.get(video_id, ()))
+        plan = _plan(by_id[video_id], event, desk)
+        about = [each for each in people if each.event_id == event.event_id]
+        known = [*shown_tubes, *earlier]
+        yield (
+            Shown(
+                video=by_id[video_id],
+                event=event,
+                parts=mine,
+                objects=[objects[part.object_id] for part in mine],
+                tubes=shown_tubes,
+                clip=f"{CLIPS}/{_clip_name(by_id[video_id], plan)}",
+                clock=Clock(plan.offset_s, float(plan.fps), plan.n_frames),
+                captions=[captions[c].text for c in event.caption_ids if c in captions],
+                times_reopened=sum(each.takes_back for each in about),
+            ),
+            people_verdict(event, shown_tubes, about, known) is not None,
+        )
+
+
+def _grouped(rows: Sequence[R], key: Callable[[R], str]) -> dict[str, list[R]]:
+    found: dict[str, list[R]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
+
+
+def _clip_name(video: Video, plan: ClipPlan) -> str:
+    digest = h8(
+        [video.sha256, plan.offset_s, str(plan.fps), plan.n_frames, plan.width, plan.height]
+    )
+    return f"{video.video_id}-{digest}.mp4"

@@ -1,0 +1,91 @@
+"""`earshot inspect`: people look at events in Label Studio."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from earshot.cli import show
+from earshot.cli.build import Json, WorkspaceOption
+
+inspect_app = typer.Typer(
+    help="People inspect events and boxes in Label Studio.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@inspect_app.command("serve")
+def serve(
+    workspace: WorkspaceOption,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port; default: 8085 or the next free one."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Start the workspace's Label Studio on this machine, or find it; print address and login."""
+    from earshot.annotation_ui.server import ServerFolder
+    from earshot.annotation_ui.server import serve as start
+    from earshot.store.workspace import Workspace
+
+    place = Workspace.open(workspace)
+    folder = ServerFolder(place.label_studio)
+    login, was_running = start(folder, show.errors.print, port)
+    if json:
+        show.print_json({"url": login.url, "email": login.email, "was_running": was_running})
+        return
+    show.say(f"address   {login.url}{'  (it runs already)' if was_running else ''}")
+    show.say(f"email     {login.email}")
+    show.say(f"password  {login.password}")
+    show.say(f"log       {folder.log}")
+    show.say(f"next      earshot inspect push -w {workspace}")
+    show.say(f"to end it earshot inspect stop -w {workspace}")
+
+
+@inspect_app.command("stop")
+def stop(workspace: WorkspaceOption) -> None:
+    """End the workspace's Label Studio; what people did stays."""
+    from earshot.annotation_ui.server import ServerFolder
+    from earshot.annotation_ui.server import stop as end
+    from earshot.store.workspace import Workspace
+
+    place = Workspace.open(workspace)
+    ended = end(ServerFolder(place.label_studio))
+    show.say("ended" if ended else "none was running")
+
+
+@inspect_app.command("push")
+def push(workspace: WorkspaceOption, json: Json = False) -> None:
+    """Send the events that nobody has inspected, the least certain first."""
+    from earshot.flows.people import push_events
+    from earshot.store.workspace import Workspace
+
+    def progress(done: int, of: int) -> None:
+        show.errors.print(f"{done} of {of} events")
+
+    desk, told = push_events(Workspace.open(workspace), progress)
+    if json:
+        show.print_json({**vars(told), "address": desk.address})
+        return
+    show.say(told.line)
+    for event_id, why in told.faults:
+        show.say(f"not shown {event_id}: {why}")
+    show.say(f"address   {desk.address}")
+    show.say(f"next      earshot inspect collect -w {workspace}")
+
+
+@inspect_app.command("collect")
+def collect(workspace: WorkspaceOption, json: Json = False) -> None:
+    """Take in what people decided since the last time."""
+    from earshot.flows.people import collect_plainly
+    from earshot.store.workspace import Workspace
+
+    told = collect_plainly(Workspace.open(workspace))
+    if json:
+        show.print_json({**vars(told), "videos": sorted(told.videos)})
+        return
+    show.say(told.line)
+    for place, why in told.faults:
+        show.say(f"look again {place}: {why}")

@@ -129,7 +129,7 @@ def _settings(title: str) -> Json:
         "sampling": "Uncertainty sampling",
         # A skipped task would count as answered here and there: `unsure` says it plainly.
         "show_skip_button": False,
-        "show_instruction": True,
+        "show_instruction": False,  # it would pop up each time; the button stays
         "expert_instruction": _INSTRUCTION,
     }
 

@@ -121,7 +121,11 @@ def read_decision(
         inspection_id=inspection_of(project, task, annotation),
         event_id=data["event_id"],
         verdict=verdict,  # type: ignore[arg-type] - checked above
-        reasons=(*left.reasons, *(f"comment: {text}" for text in left.comments)),
+        # Reasons stay checked behind a verdict that was changed to another.
+        reasons=(
+            *(left.reasons if verdict == "reject" else ()),
+            *(f"comment: {text}" for text in left.comments),
+        ),
         segments=segments,
         shown_segments=to_intervals(tuple(map(tuple, told["segments"]))),
         tubes=tuple(reader.inspected),

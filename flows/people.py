@@ -8,8 +8,14 @@ from __future__ import annotations
 from earshot.annotation_ui.collect import Collected, collect, done_with, videos_to_do
 from earshot.annotation_ui.desk import Desk, open_desk
 from earshot.annotation_ui.push import INSPECT, Progress, Pushed, push
+from earshot.annotation_ui.pushed import PushedTasks
+from earshot.annotation_ui.report import InspectionReport, report
+from earshot.schemas.arrow import from_table
 from earshot.schemas.config import LabelStudioConfig
+from earshot.schemas.ids import video_of
+from earshot.schemas.inspection import Inspection
 from earshot.schemas.request import BuildRequest
+from earshot.schemas.tube import RevisedTube, ShownTube
 from earshot.store.config_file import load_config
 from earshot.store.lease import lease
 from earshot.store.workspace import Workspace
@@ -71,6 +77,23 @@ def collect_decisions(workspace: Workspace) -> tuple[Collected, BuildRequest | N
 def collected(workspace: Workspace, request: BuildRequest) -> None:
     """Note that the build has taken in the decisions that a request was about."""
     done_with(workspace, set(request.items))
+
+
+def report_on(workspace: Workspace) -> InspectionReport:
+    """Return what people's work on the workspace's latest build came to."""
+    snapshot = open_session(workspace).snapshot
+    pushed = PushedTasks(workspace.label_studio / "pushed").uids().values()
+    here = [event_id for event_id in pushed if video_of(event_id) in snapshot.entries]
+
+    def read() -> InspectionReport:
+        known = [
+            *(each.tube() for each in from_table(ShownTube, snapshot.table(ShownTube))),
+            *from_table(RevisedTube, snapshot.table(RevisedTube)),
+        ]
+        inspections = from_table(Inspection, snapshot.table(Inspection))
+        return report(here, inspections, {tube.digest: tube for tube in known})
+
+    return snapshot.steady(read)
 
 
 def collect_plainly(workspace: Workspace) -> Collected:

@@ -95,9 +95,13 @@ def test_one_moved_key_changes_its_neighbourhood(clock: Clock, tube: Tube, data:
     frames = clock.frames(np.array(tube.times_s))
     low = sent[number - 1].frame if number else -1
     high = sent[number + 1].frame if number + 1 < len(sent) else clock.n_frames + 1
+    known: set[int] = set()
     for frame, before, after, was, now in zip(
         frames.tolist(), tube.boxes, revised.boxes, tube.state, revised.state, strict=True
     ):
+        if frame in known:  # of two samples on one frame of the clip only one was shown
+            continue
+        known.add(frame)
         assert was == now
         if not low < frame < high or frame < 1:
             assert before == after
@@ -288,6 +292,8 @@ def test_a_reject_keeps_its_reasons_and_the_comment() -> None:
     assert inspection.reasons == ("bad media", "caption wrong", "comment: why")
     assert (inspection.annotator, inspection.seconds) == ("user-1", 12.5)
     assert json.loads(inspection.raw or "")["id"] == 7
+    hidden = answered(shown, OK, choice("reason", "bad media"))
+    assert read(hidden, shown).inspection.reasons == ()
 
 
 def test_a_skipped_task_says_nothing() -> None:

@@ -25,6 +25,8 @@ from earshot.media.frames import read_frames
 
 AUDIO_HZ = 48_000
 LONG_SIDE_PX = 1280
+# The page shows a clip no larger than it is: what is smaller than its place there is scaled up.
+PLACE_PX = (854, 360)
 KEY_FRAME_S = 2
 # The whole video where a clip would be hardly shorter.
 _WHOLE_SHARE = 0.8
@@ -73,8 +75,7 @@ def plan_clip(
         start_s, end_s = 0.0, duration_s
     first = math.floor(start_s * rate + Fraction(1, 1000))
     last = math.ceil(end_s * rate - Fraction(1, 1000))
-    width, height = scaled_size(*size_px, LONG_SIDE_PX)
-    return ClipPlan(float(first / rate), rate, max(last - first, 1), _even(width), _even(height))
+    return ClipPlan(float(first / rate), rate, max(last - first, 1), *_size_px(*size_px))
 
 
 def exact_rate(fps: float) -> Fraction:
@@ -85,7 +86,13 @@ def exact_rate(fps: float) -> Fraction:
     return best if abs(best - fps) < 1e-3 else Fraction(fps).limit_denominator(1000)
 
 
-def _even(side: int) -> int:
+def _size_px(width: int, height: int) -> tuple[int, int]:
+    wide, high = scaled_size(width, height, LONG_SIDE_PX)
+    larger = max(min(PLACE_PX[0] / wide, PLACE_PX[1] / high), 1.0)
+    return _even(wide * larger), _even(high * larger)
+
+
+def _even(side: float) -> int:
     return max(2 * round(side / 2), 2)
 
 

@@ -52,8 +52,10 @@ test-faults: $(STAMP)
 test-kills: $(STAMP)
 	$(BIN)/python -m pytest -q -m kill tests/faults
 
-# A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes).
+# A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes),
+# and Debian's Chromium where it is there: apt-get install chromium.
 test-inspect: $(STAMP)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'playwright>=1.50,<2'
 	$(BIN)/python -m pytest -q -m labelstudio tests/annotation_ui
 
 # compose.yaml's services from the system's packages: apt-get install postgresql redis-server.

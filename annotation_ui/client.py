@@ -63,9 +63,10 @@ class LabelStudio:
     def project(self, number: int) -> Json | None:
         """Return a project, None if it is gone."""
         try:
-            return self.get(f"/api/projects/{number}/")
+            found: Json = self.get(f"/api/projects/{number}/")
         except NotThereError:
             return None
+        return found
 
     def find_project(self, title: str) -> Json | None:
         """Return the oldest project of a title."""

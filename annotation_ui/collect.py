@@ -23,7 +23,7 @@ from earshot.annotation_ui.read import AnnotationError, Decision, inspection_of,
 from earshot.schemas.base import Record
 from earshot.schemas.ids import video_of
 from earshot.schemas.inspection import Inspection
-from earshot.schemas.ledger import LedgerRow
+from earshot.schemas.ledger import LedgerRow, Status
 from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.store.lease import lease
 from earshot.store.parts import write_part
@@ -205,7 +205,7 @@ def _sent(task: Json, annotation: Json, pushed: PushedTask | None) -> Sequence[A
 
 
 def _row(
-    snapshot: Snapshot, task: Json, status: str, code: str, message: str, value: str
+    snapshot: Snapshot, task: Json, status: Status, code: str, message: str, value: str
 ) -> LedgerRow:
     event_id = task["data"]["event_id"]
     return LedgerRow(
@@ -214,7 +214,7 @@ def _row(
         video_id=video_of(event_id),
         item_kind="event",
         item_id=event_id,
-        status=status,  # type: ignore[arg-type] - literals above
+        status=status,
         reason_code=code,
         message=message,
         value=value,

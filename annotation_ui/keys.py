@@ -117,7 +117,9 @@ def read_keys(sequence: Sequence[Mapping[str, Any]]) -> list[Key]:
             ) from error
         if not all(map(math.isfinite, [*numbers, turn])):
             raise ValueError(f"key frame {dict(each)!r}: expected finite numbers")
-        found[frame] = Key(frame, *numbers, turn, bool(each.get("enabled", True)))
+        x, y, width, height = numbers
+        enabled = bool(each.get("enabled", True))
+        found[frame] = Key(frame, x, y, width, height, turn, enabled)
     return [found[frame] for frame in sorted(found)]
 
 

@@ -145,7 +145,7 @@ def _tasks(
         if shown.event.event_id in set(events)
     }
     give = media_of(snapshot)
-    made = []
+    made: list[tuple[Mapping[str, Any], Sequence[Tube]]] = []
     with Worker(snapshot.build.config.run.limit_s) as worker:
         for event_id in events:
             shown = found[event_id]

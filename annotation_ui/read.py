@@ -25,7 +25,7 @@ from earshot.geometry.intervals import normalise
 from earshot.geometry.tubes import ABSENT, VISIBLE, native_step_s
 from earshot.schemas import ids
 from earshot.schemas.base import Interval, canonical_json, digest_of, to_intervals
-from earshot.schemas.inspection import InspectedTube, Inspection
+from earshot.schemas.inspection import InspectedTube, Inspection, TubeVerdict, Verdict
 from earshot.schemas.tube import RevisedTube, Tube, boxes_from_array, states_from_array
 
 DELETED = "deleted"
@@ -112,7 +112,7 @@ def read_decision(
         reader.compare(name, shown, before.boxes.get(name), left)
     reader.add(sorted(left.boxes.keys() - told["tubes"].keys()), left)
     segments = _segments(told, clock, before.spans, left)
-    verdict = left.verdict[0]
+    verdict: Verdict = left.verdict[0]  # type: ignore[assignment]
     if verdict == "ok" and not segments:
         raise AnnotationError(
             "ok without an event span: draw it on the waveform (t), or reject the event"
@@ -120,7 +120,7 @@ def read_decision(
     inspection = Inspection(
         inspection_id=inspection_of(project, task, annotation),
         event_id=data["event_id"],
-        verdict=verdict,  # type: ignore[arg-type] - checked above
+        verdict=verdict,
         # Reasons stay checked behind a verdict that was changed to another.
         reasons=(
             *(left.reasons if verdict == "reject" else ()),
@@ -201,7 +201,7 @@ def _segments(
     def edge_s(clip_s: float) -> float:
         time_s = clock.video_s(clip_s)
         if any(abs(clip_s - was) <= _SAME_S for was in known):
-            return min(edges, key=lambda edge: abs(edge - time_s))
+            return float(min(edges, key=lambda edge: abs(edge - time_s)))
         return round(time_s, 3)
 
     pairs = [(edge_s(start), edge_s(end)) for start, end in left.spans.values()]
@@ -268,7 +268,7 @@ class _Reader:
                 self._draw(self._object(name, left), keys, None)
 
     def _judge(
-        self, shown: Json, verdict: str, tube: Tube | None, reason: str | None = None
+        self, shown: Json, verdict: TubeVerdict, tube: Tube | None, reason: str | None = None
     ) -> None:
         after = None if verdict == "rejected" else shown["digest"]
         if tube is not None:
@@ -277,7 +277,7 @@ class _Reader:
         self.inspected.append(
             InspectedTube(
                 tube_id=shown["tube_id"],
-                verdict=verdict,  # type: ignore[arg-type] - literals above
+                verdict=verdict,
                 reason=reason,
                 before_digest=shown["digest"],
                 after_digest=after,

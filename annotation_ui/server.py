@@ -27,7 +27,7 @@ from earshot.processes import Process, end_process, start_time
 
 HOST = "127.0.0.1"
 PORT = 8085
-START_LIMIT_S = 300.0
+START_LIMIT_S = 900.0
 EMAIL = "earshot@localhost.local"
 _MARKER = "label-studio"
 _POLL_S = 0.25

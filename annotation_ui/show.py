@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,12 @@ class Shown:
     captions: Sequence[str] = ()
     times_reopened: int = 0
 
-    @property
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Digest of each tube by its id: half of a task's time, so once."""
+        return {tube.tube_id: tube.digest for tube in self.tubes}
+
+    @cached_property
     def uid(self) -> str:
         """The event and a digest of what is shown of it: another tube or time, another task."""
         things = [[each.object_id, each.name, each.is_group] for each in self.objects]
@@ -65,7 +71,7 @@ class Shown:
             to_pairs(self.event.segments),
             sorted(things),
             sorted(sounds),
-            sorted(tube.digest for tube in self.tubes),
+            sorted(self.digests.values()),
             [self.clock.offset_s, self.clock.fps, self.clock.n_frames],
             self.times_reopened,
         ]
@@ -97,8 +103,8 @@ def task_of(shown: Shown) -> dict[str, Any]:
         if (keys := sent_keys(tube, shown))
     ]
     results += [
-        _span(number, *map(shown.clock.clip_s, pair), shown.clock)
-        for number, pair in enumerate(spans_of(shown))
+        _span(number, shown.clock.clip_s(start_s), shown.clock.clip_s(end_s), shown.clock)
+        for number, (start_s, end_s) in enumerate(spans_of(shown))
     ]
     address = f"/data/local-files/?d={shown.clip}"
     told = {
@@ -109,7 +115,7 @@ def task_of(shown: Shown) -> dict[str, Any]:
         "segments": to_pairs(shown.event.segments),
         "labels": labels,
         "groups": sorted(each.object_id for each in shown.objects if each.is_group),
-        "tubes": {name: _told(tube) for name, tube in regions.items()},
+        "tubes": {name: _told(tube, shown.digests[tube.tube_id]) for name, tube in regions.items()},
     }
     data = {
         "uid": shown.uid,
@@ -128,7 +134,7 @@ def task_of(shown: Shown) -> dict[str, Any]:
     return {"data": data, "predictions": [prediction]}
 
 
-def _told(tube: Tube) -> dict[str, Any]:
+def _told(tube: Tube, digest: str) -> dict[str, Any]:
     """Return what a tube is read back with, where nothing else of it is left."""
     times = [round(time_s, 6) for time_s in tube.times_s]
     step_s = round((times[-1] - times[0]) / max(len(times) - 1, 1), 6)
@@ -139,7 +145,7 @@ def _told(tube: Tube) -> dict[str, Any]:
     )
     return {
         "tube_id": tube.tube_id,
-        "digest": tube.digest,
+        "digest": digest,
         "object_id": tube.object_id,
         "window": tube.window.pair,
         **samples,

@@ -286,10 +286,13 @@ def _farthest(times: FloatArray, boxes: FloatArray, first: int, last: int, min_i
 
 
 def _line_fits(times: FloatArray, boxes: FloatArray, first: int, last: int, min_iou: float) -> bool:
-    between = np.arange(first + 1, last)
-    ends = np.full(between.size, first), np.full(between.size, last)
-    line = _lerp(times, boxes, *ends, times[between])
-    return bool(np.all(box_iou(line, boxes[between]) >= min_iou))
+    if last - first < 2:
+        return True
+    # Not `_lerp`: thinning asks for this dozens of times a tube, of a few samples each.
+    inner, span_s = slice(first + 1, last), times[last] - times[first]
+    weight = ((times[inner] - times[first]) / span_s)[:, None]
+    line = boxes[first] + weight * (boxes[last] - boxes[first])
+    return bool(np.all(box_iou(line, boxes[inner]) >= min_iou))
 
 
 def _check_iou(min_iou: float) -> None:

@@ -25,7 +25,7 @@ from earshot.geometry.intervals import normalise
 from earshot.geometry.tubes import ABSENT, VISIBLE, native_step_s
 from earshot.schemas import ids
 from earshot.schemas.base import Interval, canonical_json, digest_of, to_intervals
-from earshot.schemas.inspection import InspectedTube, Inspection, TubeVerdict, Verdict
+from earshot.schemas.inspection import InspectedTube, Inspection, TubeVerdict
 from earshot.schemas.tube import RevisedTube, Tube, boxes_from_array, states_from_array
 
 DELETED = "deleted"
@@ -112,7 +112,7 @@ def read_decision(
         reader.compare(name, shown, before.boxes.get(name), left)
     reader.add(sorted(left.boxes.keys() - told["tubes"].keys()), left)
     segments = _segments(told, clock, before.spans, left)
-    verdict: Verdict = left.verdict[0]  # type: ignore[assignment]
+    verdict = left.verdict[0]
     if verdict == "ok" and not segments:
         raise AnnotationError(
             "ok without an event span: draw it on the waveform (t), or reject the event"

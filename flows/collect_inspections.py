@@ -6,6 +6,7 @@ Meant for a schedule, or for a webhook that wakes it; never waits for anybody.
 from __future__ import annotations
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from earshot.flows.artifacts import show_counts
 from earshot.flows.batches import run_in_prefect
@@ -18,13 +19,15 @@ from earshot.tasks.pipeline import COLLECT, open_session
 
 @flow(name="collect-inspections")
 def collect_inspections(request: BuildRequest) -> None:
-    """Commit what was decided in Label Studio, then inspect those videos shard by shard.
+    """Commit what was decided in Label Studio, then inspect those videos, shard by shard.
 
-    Where people inspect nowhere, whatever waits is inspected.
+    Inside `build-dataset`, or where people inspect nowhere, whatever waits is inspected.
     """
+    # A build must not fail because the annotators' server is down.
+    is_alone = flow_run.get_parent_flow_run_id() is None
     workspace = Workspace.open(request.workspace)
     left: BuildRequest | None = request
-    if has_desk(open_session(workspace)):
+    if is_alone and has_desk(open_session(workspace)):
         _, left = collect_decisions(workspace)
     with noted(left or request) as run:
         if left is not None:

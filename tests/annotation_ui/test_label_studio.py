@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -345,3 +347,31 @@ def test_every_clip_is_exact(workspace: Workspace, server: tuple[ServerFolder, L
         fps = Fraction(task["data"]["fps"]).limit_denominator(2000)
         check_clip(clip, ClipPlan(told["offset_s"], fps, told["n_frames"], 2, 2))
     assert {file.suffix for file in folder.media.rglob("*") if file.is_file()} == {".mp4"}
+
+
+def test_the_flow_collects_on_its_own(workspace: Workspace) -> None:
+    """`collect-inspections` in a Prefect of the tests' own does what the command does."""
+    desk, _ = push_events(workspace)
+    task = next(iter(tasks_of(desk).values()))
+    submit(desk, task, choice("verdict", "ok"))
+    script = (
+        "import sys\n"
+        "from earshot.flows.server import workspace_server\n"
+        "from earshot.flows.settings import apply, prefect_environment\n"
+        "from pathlib import Path\n"
+        "root = Path(sys.argv[1])\n"
+        "with workspace_server(root) as url:\n"
+        "    apply(prefect_environment(root, url))\n"
+        "    from earshot.flows.collect_inspections import collect_inspections\n"
+        "    from earshot.schemas.request import BuildRequest\n"
+        "    collect_inspections(BuildRequest(workspace=str(root)))\n"
+        "    collect_inspections(BuildRequest(workspace=str(root)))\n"
+    )
+    command = [sys.executable, "-c", script, str(workspace.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    session = open_session(workspace)
+    people = [row for row in rows(session, Inspection) if row.inspected_by == "human"]
+    assert [row.event_id for row in people] == [task["data"]["event_id"]]
+    statuses = {c.stage: c.by_status for c in session.counts if c.item_kind == "event"}
+    assert statuses["inspect"]["done"] == 1

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -85,7 +86,7 @@ def workspace(
     monkeypatch.setenv("LABEL_STUDIO_TOKEN", login.token)
     (tmp_path / "w" / "config.toml").write_text(
         f'[inspect]\nbackend = "label_studio"\n[label_studio]\nurl = "{login.url}"\n'
-        f'media_root = "{folder.media}"\nproject = "{request.node.name[:45]}"\n'
+        f'media_root = "{folder.media}"\nproject = "{request.node.name[:40]} {time.time_ns()}"\n'
     )
     return Workspace.open(tmp_path / "w")
 

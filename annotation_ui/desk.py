@@ -23,6 +23,7 @@ from earshot.schemas.config import LabelStudioConfig
 from earshot.store.workspace import Workspace, write_atomic
 
 CLIPS = "clips"
+_TITLE_LENGTH = 50  # the server takes no more
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _project(workspace: Workspace, config: LabelStudioConfig, client: LabelStudi
 
 
 def _title(workspace: Workspace, config: LabelStudioConfig) -> str:
-    return config.project or f"earshot {workspace.root.name}"
+    return (config.project or f"earshot {workspace.root.name}")[:_TITLE_LENGTH]
 
 
 def _settings(title: str) -> Json:

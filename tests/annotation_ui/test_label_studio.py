@@ -86,7 +86,7 @@ def workspace(
     monkeypatch.setenv("LABEL_STUDIO_TOKEN", login.token)
     (tmp_path / "w" / "config.toml").write_text(
         f'[inspect]\nbackend = "label_studio"\n[label_studio]\nurl = "{login.url}"\n'
-        f'media_root = "{folder.media}"\nproject = "{request.node.name[:40]} {time.time_ns()}"\n'
+        f'media_root = "{folder.media}"\nproject = "{request.node.name[5:30]} {time.time_ns()}"\n'
     )
     return Workspace.open(tmp_path / "w")
 

@@ -70,10 +70,12 @@ with workspace_server(Path(sys.argv[1])) as url:
     sys.stdin.readline()
 """
 
+# A shell's background job ignores Ctrl-C, and so would what it starts.
 HISTORY = """
-import sys
+import signal, sys
 from pathlib import Path
 from earshot.flows.history import open_history
+signal.signal(signal.SIGINT, signal.default_int_handler)
 open_history(Path(sys.argv[1]), lambda address: print(address, flush=True))
 """
 

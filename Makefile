@@ -42,7 +42,7 @@ test-llm: $(STAMP)
 
 # Real Prefect servers, a worker, deployments: some minutes.
 test-flows: $(STAMP)
-	$(BIN)/python -m pytest -q -m "flows and not slow" tests/flows
+	$(BIN)/python -m pytest -q -m "flows and not slow" $(SPREAD) tests/flows
 
 # Kills, full disks and builds side by side: ten minutes and more.
 test-faults: $(STAMP)

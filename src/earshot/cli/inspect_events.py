@@ -94,8 +94,6 @@ def collect(workspace: WorkspaceOption, json: Json = False) -> None:
 @inspect_app.command("report")
 def report(workspace: WorkspaceOption, json: Json = False) -> None:
     """Say how much is inspected, what people corrected and how long they took."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
 
     from earshot.annotation_ui.report import rows_of
     from earshot.flows.people import report_on
@@ -105,7 +103,7 @@ def report(workspace: WorkspaceOption, json: Json = False) -> None:
     if json:
         show.print_json(told.model_dump())
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = show.new_table()
     table.add_column("inspection", no_wrap=True)
     table.add_column("", overflow="fold")
     for name, value in rows_of(told):

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from earshot.cli import show
@@ -119,7 +117,7 @@ def doctor(
     track = load_config(config).track
     if calibrate:
         _calibrate(track)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = show.new_table()
     for name in ("check", "", "found"):
         table.add_column(name, overflow="fold")
     core = [Check(name, need, found, _REMEDIES.get(name, "")) for name, need, found in _checks()]

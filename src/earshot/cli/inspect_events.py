@@ -94,7 +94,6 @@ def collect(workspace: WorkspaceOption, json: Json = False) -> None:
 @inspect_app.command("report")
 def report(workspace: WorkspaceOption, json: Json = False) -> None:
     """Say how much is inspected, what people corrected and how long they took."""
-
     from earshot.annotation_ui.report import rows_of
     from earshot.flows.people import report_on
     from earshot.store.workspace import Workspace

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
 
 from earshot.errors import EarshotError
 from earshot.flows.artifacts import progress
@@ -51,8 +52,9 @@ def run_in_prefect(run: Run, names: Sequence[str], videos: Sequence[str]) -> Non
 
     def execute(stage: str, work: Sequence[Sequence[str]]) -> Iterator[Receipt]:
         before = chosen.index(stage)
+        # Unquoted, Prefect walks through every setting and id in search of futures, three times.
         futures: list[PrefectFuture[Receipt]] = [
-            stage_batch.submit(run.request, stage, number, batch)
+            stage_batch.submit(quote(run.request), stage, number, quote(batch))
             for number, batch in enumerate(work, start=1)
         ]
         for done, future in enumerate(futures, start=1):

@@ -33,10 +33,10 @@ from earshot.tasks.pipeline import new_session
 RUN_ID = "20260101T000000-000000"
 
 
-def write_finished(folder: Path, videos: int, per_part: int = 50) -> None:
+def write_finished(folder: Path, videos: int) -> None:
     """Write `folder`/input.jsonl and a workspace `folder`/w in which each stage is done with all.
 
-    A build leaves parts of 50 videos (`run.batch_size`); `earshot gc` leaves far larger ones.
+    The parts are as large as a build's batches; `earshot gc` leaves far larger ones.
     """
     write_manifest(folder / "input.jsonl", videos)
     workspace = Workspace.open(folder / "w", create=True)
@@ -45,11 +45,10 @@ def write_finished(folder: Path, videos: int, per_part: int = 50) -> None:
     makers = {name: KeyMaker(stage) for name, stage in snapshot.stages.items()}
     real_fsync, os.fsync = os.fsync, lambda _: None
     try:
-        for at in range(0, videos, per_part):
-            block = names[at : at + per_part]
-            for name, stage in snapshot.stages.items():
-                tables = _tables(snapshot, stage, makers[name], block)
-                number = at // per_part + 1
+        for name, stage in snapshot.stages.items():
+            per_part = getattr(session.build.config.run, stage.batch)
+            for number, at in enumerate(range(0, videos, per_part), start=1):
+                tables = _tables(snapshot, stage, makers[name], names[at : at + per_part])
                 commit_tables(workspace, name, f"{number:08d}-{sha256_hex(b'x')[:8]}", tables)
     finally:
         os.fsync = real_fsync

@@ -395,7 +395,7 @@ class LabelStudioConfig(Section):
 class RunConfig(Section):
     """How a build runs; changes no result and is in no key."""
 
-    batch_size: int = Field(50, ge=1, description="videos a task run, light stages")
+    batch_size: int = Field(100, ge=1, description="videos a task run, light stages")
     track_batch_size: int = Field(8, ge=1, description="videos a task run, tracking")
     shard_size: int = Field(500, ge=1, description="videos a flow run")
     limit_s: float = Field(

@@ -201,6 +201,21 @@ class Estimate:
             self.basis or other.basis,
         )
 
+    def scaled(self, factor: float, basis: str) -> Estimate:
+        """Return `factor` times as much, with `basis` before what is said already."""
+        return Estimate(
+            round(self.calls * factor),
+            round(self.tokens * factor),
+            self.usd * factor,
+            round(self.frames * factor),
+            round(self.detector_frames * factor),
+            self.gpu_s * factor,
+            self.annotator_s * factor,
+            self.usd_low * factor,
+            self.usd_high * factor,
+            f"{basis}; {self.basis}" if self.basis else basis,
+        )
+
 
 @dataclass(frozen=True)
 class StageContext:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -24,9 +25,9 @@ from earshot.store.plan import Selection, plan, shard_of
 from earshot.store.quarantine import Decision, decide
 from earshot.store.rows import Rows
 from earshot.store.snapshot import Snapshot
-from earshot.store.stage import Reads
+from earshot.store.stage import Estimate, Reads, StageInput
 from earshot.store.workspace import Workspace
-from tests.store.toy import ToyCaptions, ToyProbe, run_all, toy_entry, toy_snapshot
+from tests.store.toy import ToyCaptions, ToyFilter, ToyProbe, run_all, toy_entry, toy_snapshot
 
 
 def statuses(snapshot: Snapshot, kind: str = "video") -> dict[str, dict[str, int]]:
@@ -269,6 +270,30 @@ def test_force_computes_again_once_a_run(tmp_path: Path) -> None:
     forced = Selection(force=frozenset({"captions"}), run_id="f")
     assert [r.stage for r in run_all(snapshot, forced, "f")] == ["captions"]
     assert run_all(snapshot, forced, "f") == []
+
+
+def test_a_large_estimate_rests_on_a_sample_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where much is to be done, the input of some videos is read, and what they cost scaled up."""
+    asked: list[int] = []
+
+    def estimate(_stage: ToyFilter, batch: Sequence[StageInput]) -> Estimate:
+        asked.append(len(batch))
+        return Estimate(frames=10 * len(batch), gpu_s=0.5 * len(batch), basis="10 frames each")
+
+    monkeypatch.setattr(ToyFilter, "estimate", estimate)
+    monkeypatch.setattr("earshot.store.plan._ASKED", 4)
+    snapshot = toy_snapshot(tmp_path / "w", [toy_entry(f"v{at}") for at in range(9)])
+    run_all(snapshot)
+    asked.clear()  # in that run too
+    (one,) = plan(snapshot, Selection(only="filter", force=frozenset({"filter"})))
+    assert asked == [4]
+    assert (one.cost.frames, one.cost.gpu_s) == (90, 4.5)
+    assert one.cost.basis == "estimated from 4 of 9 videos; 10 frames each"
+    few = Selection(only="filter", force=frozenset({"filter"}), videos=frozenset({"v1", "v2"}))
+    (one,) = plan(snapshot, few)
+    assert (one.cost.frames, one.cost.basis) == (20, "10 frames each")
 
 
 def test_selection_refuses_unknown_names(tmp_path: Path) -> None:

@@ -260,18 +260,19 @@ class Snapshot:
         return self._makers[stage_name]
 
     def _asks_outside(self, stage_name: str) -> bool:
-        return type(self.stages[stage_name]).outside is not Stage.outside
+        return self.stages[stage_name].outside_of_all() is None
 
     def _make_keys(self, stage_name: str, videos: Numbers) -> tuple[bytes, bytes]:
         """Return the input digests and keys of videos that all stages before are done with."""
         if not len(videos):
             return b"", b""
-        maker = self.maker(stage_name)
+        maker, stage = self.maker(stage_name), self.stages[stage_name]
         outside = [""] * len(videos)
         if self._asks_outside(stage_name):
-            stage = self.stages[stage_name]
             given = self._rows.inputs_on_demand(stage, self.videos.ids(videos))
             outside = list(_digests_of(_outside(stage, given)))
+        elif type(stage).outside is not Stage.outside:
+            outside = [digest_of(stage.outside_of_all())] * len(videos)
         return maker.many([self._digests(view, videos) for view in maker.views], outside)
 
     def _digests(self, view: View, videos: Numbers) -> NDArray[np.uint8]:

@@ -282,6 +282,10 @@ class Stage(ABC, Generic[C]):
         """Facts from outside the tables that belong to the key (a file's sha256): JSON values."""
         return {}
 
+    def outside_of_all(self) -> dict[str, Any] | None:
+        """What `outside` returns of whatever video; None where each has to be asked."""
+        return {} if type(self).outside is Stage.outside else None
+
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Ids of `item_kind` in this video: the outcome has to account for each of them."""
         return ()

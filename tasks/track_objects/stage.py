@@ -118,6 +118,10 @@ class TrackObjects(Stage[TrackConfig]):
             stamp = "unreadable"
         return {} if stamp is None else {"files": stamp}
 
+    def outside_of_all(self) -> dict[str, Any] | None:
+        """Return None for a backend that takes files."""
+        return None if self.config.backend == "import" else {}
+
     def items(self, given: StageInput) -> tuple[str, ...]:
         """Return the ids of the video's objects."""
         return tuple(thing.object_id for thing in given.all(Object))

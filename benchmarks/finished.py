@@ -23,6 +23,7 @@ from earshot.schemas.config import Config
 from earshot.schemas.ledger import LedgerRow
 from earshot.schemas.manifest import ManifestEntry
 from earshot.schemas.state import StageState
+from earshot.schemas.tube import TubeMasks
 from earshot.store.keys import VIEW_HEX, Key, KeyMaker, View
 from earshot.store.parts import commit_tables
 from earshot.store.snapshot import Snapshot
@@ -71,6 +72,8 @@ def _tables(
         "ledger": _filled(LedgerRow, _ledger(snapshot, stage, keys, block), len(block)),
     }
     for kind in stage.writes:
+        if kind is TubeMasks:  # kept where they are asked for alone
+            continue
         extra = [req("stage_key", pa.string())]
         if "video_id" not in kind.model_fields:
             extra.append(req("video_id", pa.string()))

@@ -144,6 +144,11 @@ class TrackConfig(Section):
     compile: bool = Field(
         False, description="grounded_sam2: compile SAM 2; pays off after some hundred videos"
     )
+    masks: bool = Field(
+        False,
+        description="grounded_sam2: also keep the mask of each box, as COCO run lengths in the "
+        "table tube_masks; some 200 bytes a box",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -151,6 +156,15 @@ class TrackConfig(Section):
         if isinstance(data, dict) and data.get("backend") == "grounded_sam2_original":
             return {"detector": ORIGINAL_DETECTOR, **data}
         return data
+
+    @model_validator(mode="after")
+    def _masks_have_a_segmenter(self) -> Self:
+        if self.masks and not self.backend.startswith("grounded_sam2"):
+            raise ValueError(
+                f"track.masks is on and track.backend is {self.backend}, which makes no masks: "
+                "expected grounded_sam2 or grounded_sam2_original"
+            )
+        return self
 
     @model_validator(mode="after")
     def _import_has_a_path(self) -> Self:

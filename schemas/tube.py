@@ -130,6 +130,33 @@ class Tube(Record):
         return np.array(self.times_s), boxes, states
 
 
+class TubeMasks(Record):
+    """The masks of a tube's boxes, where they were asked for (`track.masks`).
+
+    `pycocotools.mask.decode({"size": [height, width], "counts": counts[i]})` gives the pixels.
+    """
+
+    TABLE: ClassVar[str] = "tube_masks"
+    KEY: ClassVar[tuple[str, ...]] = ("tube_id",)
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [
+            req("tube_id", pa.string()),
+            req("video_id", pa.string()),
+            req("height", pa.int64()),
+            req("width", pa.int64()),
+            req("counts", list_of(pa.string(), nullable=True)),
+        ]
+    )
+
+    tube_id: str
+    video_id: str
+    height: int = Field(ge=1, description="rows of a mask, which spans the whole frame")
+    width: int = Field(ge=1, description="columns of a mask; not those of the video")
+    counts: tuple[str | None, ...] = Field(
+        description="COCO's compressed run lengths at each of the tube's times_s; null: no box"
+    )
+
+
 class RevisedTube(Tube):
     """A tube as a person left it; `parent_digest` names the tube that it replaces, if any."""
 

@@ -218,7 +218,8 @@ def write_part(
     """
     tables = {"states": to_table(StageState, states), "ledger": to_table(LedgerRow, ledger)}
     for kind, entries in rows.items():
-        tables[kind.TABLE] = _rows_table(kind, entries)
+        if entries:  # of a hundred thousand videos each file counts
+            tables[kind.TABLE] = _rows_table(kind, entries)
     return commit_tables(workspace, stage, _next_id(workspace, stage), tables, people=people_work)
 
 

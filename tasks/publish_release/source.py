@@ -22,7 +22,7 @@ from earshot.schemas.mention import Mention
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
 from earshot.schemas.release import Absent, LedgerCount, Media, ReleaseCost, SplitAssignment
-from earshot.schemas.tube import RevisedTube, Tube
+from earshot.schemas.tube import RevisedTube, Tube, TubeMasks
 from earshot.schemas.video import Video
 
 STAGE_KINDS: tuple[type[Record], ...] = (
@@ -33,6 +33,7 @@ STAGE_KINDS: tuple[type[Record], ...] = (
     Object,
     EventObject,
     Tube,
+    TubeMasks,
     Inspection,
     RevisedTube,
 )

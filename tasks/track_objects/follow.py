@@ -53,6 +53,7 @@ class Track:
 
     Attributes:
         number: what the propagator calls it.
+        numbers: (n,) what it called it when each frame's box was made.
         name: which of the names.
         boxes, scores: (n, 4) and (n,) for each frame; NaN where it is not seen.
         born, last_hit: frames of the first and the last detection.
@@ -62,6 +63,7 @@ class Track:
     """
 
     number: int
+    numbers: npt.NDArray[np.intp]
     name: int
     boxes: Floats
     scores: Floats
@@ -156,7 +158,8 @@ class WindowFollower:
 
     def _new(self, frame: int, name: int) -> Track:
         boxes, scores = np.full((self._length, 4), np.nan), np.full(self._length, np.nan)
-        track = Track(self._numbers, name, boxes, scores, frame, frame, boxes[frame])
+        numbers = np.full(self._length, self._numbers)
+        track = Track(self._numbers, numbers, name, boxes, scores, frame, frame, boxes[frame])
         self._numbers += 1
         self._tracks.append(track)
         return track
@@ -193,6 +196,7 @@ class WindowFollower:
                     self._propagator.drop([older.number])
                     older.number = track.number
                     since = older.last_hit + 1
+                    older.numbers[since:] = track.number
                     older.boxes[since:] = track.boxes[since:]
                     older.scores[since:] = track.scores[since:]
                     older.last_hit, older.last_box = track.last_hit, track.last_box

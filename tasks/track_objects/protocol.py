@@ -63,6 +63,18 @@ class Clip:
     envelope: Envelope | None
 
 
+@dataclass(frozen=True)
+class Masks:
+    """Masks of an instance: `counts` are COCO's compressed run lengths, None where not visible.
+
+    A mask has `height` x `width` cells and spans the displayed frame, whatever its aspect.
+    """
+
+    height: int
+    width: int
+    counts: tuple[bytes | None, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """One instance of a target through the clip's `times_s`.
@@ -76,6 +88,7 @@ class Found:
         synchrony: how well the motion follows the sound, in [0, 1]; None without sound.
         flags: what the backend doubts about it.
         times_s: its own sample times, ascending; None where it has the clip's.
+        masks: of the boxes, where the backend was asked for them.
     """
 
     object_id: str
@@ -86,6 +99,7 @@ class Found:
     synchrony: float | None
     flags: tuple[TubeFlag, ...] = ()
     times_s: tuple[float, ...] | None = None
+    masks: Masks | None = None
 
 
 @dataclass(frozen=True, eq=False)

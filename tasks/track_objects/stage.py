@@ -42,7 +42,7 @@ from earshot.schemas.event_object import EventObject
 from earshot.schemas.ids import tube_id
 from earshot.schemas.ledger import ItemKind
 from earshot.schemas.object import Object
-from earshot.schemas.tube import Tube, boxes_from_array, states_from_array
+from earshot.schemas.tube import Tube, TubeMasks, boxes_from_array, states_from_array
 from earshot.schemas.video import Video
 from earshot.store.stage import (
     Digests,
@@ -65,7 +65,7 @@ class TrackObjects(Stage[TrackConfig]):
     """Follows objects with the configured backend (CONTRACTS 9, tracker)."""
 
     name: ClassVar[str] = "track"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     section: ClassVar[str] = "track"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(
@@ -77,7 +77,7 @@ class TrackObjects(Stage[TrackConfig]):
         Reads(Object, ("object_id", "name", "count", "is_group", "grounding_phrase")),
         Reads(EventObject, ("event_id", "object_id", "audibility", "sounding")),
     )
-    writes: ClassVar[tuple[type[Record], ...]] = (Tube,)
+    writes: ClassVar[tuple[type[Record], ...]] = (Tube, TubeMasks)
     item_kind: ClassVar[ItemKind | None] = "object"
     batch = "track_batch_size"
 
@@ -148,14 +148,15 @@ class TrackObjects(Stage[TrackConfig]):
                 results = list(self.tracker.track(clips))
         except ItemError as fault:
             return Quarantined.by(fault, given.video_id)
-        tubes = [tube for result in results for tube in self._tubes(result)]
+        pairs = [pair for result in results for pair in self._tubes(result)]
+        tubes = [tube for tube, _ in pairs]
         items = _items(given, tubes, results)
         said = [] if tubes else [f"no tube for any of {len(items)} object(s)"]
         said += _nameless(results)
         return Done(
             given.video_id,
             items=items,
-            rows=tuple(tubes),
+            rows=(*tubes, *(masks for _, masks in pairs if masks is not None)),
             reason_code=None if tubes else "empty",
             message="; ".join(said) or None,
         )
@@ -202,14 +203,15 @@ class TrackObjects(Stage[TrackConfig]):
                 )
         return clips
 
-    def _tubes(self, result: TrackResult) -> list[Tube]:
+    def _tubes(self, result: TrackResult) -> list[tuple[Tube, TubeMasks | None]]:
         """Return the rows of a clip; ordinals by first visible time, then left edge."""
         rows = []
         for target in result.clip.targets:
             instances = [f for f in result.found if f.object_id == target.object_id]
             instances = [f for f in instances if np.any(f.states == VISIBLE)]
             for ordinal, found in enumerate(sorted(instances, key=_first_seen)):
-                rows.append(self._tube(result.clip, found, ordinal))
+                tube = self._tube(result.clip, found, ordinal)
+                rows.append((tube, _masks(tube, found)))
         return rows
 
     def _tube(self, clip: Clip, found: Found, ordinal: int) -> Tube:
@@ -233,6 +235,18 @@ class TrackObjects(Stage[TrackConfig]):
             settings_digest=self.tracker.digest(),
             flags=found.flags,
         )
+
+
+def _masks(tube: Tube, found: Found) -> TubeMasks | None:
+    if found.masks is None:
+        return None
+    return TubeMasks(
+        tube_id=tube.tube_id,
+        video_id=tube.video_id,
+        height=found.masks.height,
+        width=found.masks.width,
+        counts=tuple(None if each is None else each.decode() for each in found.masks.counts),
+    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from earshot.media.frames import SourceInfo, window_times
 from earshot.media.sample.truth import VideoTruth
 from earshot.media.sample_world import write_sample_video
 from earshot.schemas.config import TrackConfig
-from earshot.schemas.tube import Tube
+from earshot.schemas.tube import Tube, TubeMasks
 from earshot.store.runner import fatal
 from earshot.store.stage import Done, StageContext
 from earshot.tasks.track_objects.grounded_sam2.tracker import GroundedSam2Tracker
@@ -73,6 +74,18 @@ def clip(start_s: float, end_s: float, *targets: Target, source: Pictures | None
     window = (start_s, end_s)
     times_s = window_times(start_s, end_s, 5)
     return Clip("v", info, window, window, times_s, targets, lambda _: given, None)
+
+
+def extent(height: int, width: int, counts: bytes) -> np.ndarray:
+    """The box around a mask, xyxy in parts of the frame."""
+    from pycocotools import mask
+
+    with warnings.catch_warnings():
+        # Its arrays are of before NumPy 2.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        ys, xs = np.nonzero(mask.decode({"size": [height, width], "counts": counts}))
+    sides = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+    return sides / [width, height, width, height]
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +158,52 @@ def test_a_group_is_one_and_too_many_are_doubted(tiny: Folders) -> None:
     assert len(free.found) == len(counted.found) > 1
     assert {each.flags for each in free.found} == {()}
     assert {each.flags for each in counted.found} == {("ambiguous_identity",)}
+
+
+def test_masks_lie_in_their_boxes_and_change_no_tube(
+    tiny: Folders, truth: tuple[Path, VideoTruth]
+) -> None:
+    """Only if asked for: each box has a mask whose extent is the box, and boxes stay the same."""
+    folder, video = truth
+    context = StageContext(str(folder), folder / "cache")
+    done: list[Done] = []
+    for stage in (
+        TrackObjects(config(tiny), context),
+        TrackObjects(config(tiny, masks=True), context),
+    ):
+        (outcome,) = stage.run([as_input(video)])
+        assert isinstance(outcome, Done)
+        done.append(outcome)
+    plain, asked = done
+    assert not [row for row in plain.records if isinstance(row, TubeMasks)]
+    tubes = {row.tube_id: row for row in asked.records if isinstance(row, Tube)}
+    masks = {row.tube_id: row for row in asked.records if isinstance(row, TubeMasks)}
+    assert masks.keys() == tubes.keys()
+    was = {row.tube_id: row.boxes for row in plain.records if isinstance(row, Tube)}
+    assert {name: tube.boxes for name, tube in tubes.items()} == was
+    for name, row in masks.items():
+        cell = 1 / min(row.height, row.width)
+        for box, counts in zip(tubes[name].boxes, row.counts, strict=True):
+            assert (box is None) == (counts is None)
+            if box is None or counts is None:
+                continue
+            found = extent(row.height, row.width, counts.encode())
+            assert found == pytest.approx(np.array(box.xyxy), abs=cell)
+
+
+def test_the_mask_of_a_group_is_that_of_all(tiny: Folders) -> None:
+    """A group of several instances has one mask, whose extent is the hull."""
+    tracker = GroundedSam2Tracker(config(tiny, masks=True))
+    tracker.open()
+    (result,) = tracker.track([clip(0, 4, target("dog", is_group=True))])
+    (found,) = result.found
+    masks = found.masks
+    assert masks is not None
+    cell = 1 / min(masks.height, masks.width)
+    for box, counts in zip(found.boxes, masks.counts, strict=True):
+        assert np.isnan(box[0]) == (counts is None)
+        if counts is not None:
+            assert extent(masks.height, masks.width, counts) == pytest.approx(box, abs=cell)
 
 
 def test_a_clip_is_followed_alike_whatever_is_beside_it(tiny: Folders) -> None:

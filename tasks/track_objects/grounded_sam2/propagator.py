@@ -1,13 +1,15 @@
 """Moves boxes from frame to frame with SAM 2; boxes are measured on the device.
 
-Takes the frames of the piece at hand, gives boxes in parts of the frame; masks never leave the
-device. Holds features of the piece alone and a fixed number of memories a track.
+Takes the frames of the piece at hand, gives boxes in parts of the frame; masks leave the device
+only if they are asked for. Holds features of the piece alone and a fixed number of memories a
+track.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ from earshot.tasks.track_objects.grounded_sam2.segmenter import (
 )
 
 Floats = npt.NDArray[np.float64]
+Rle = dict[str, Any]
+"""COCO's `{"size": [height, width], "counts": bytes}`."""
 
 # What SAM 2 was trained with, and its processors have: ImageNet's.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -39,14 +43,20 @@ class Sam2Propagator:
         model: SAM 2, in evaluation mode.
         frames: uint8 HxWx3 by index in the window; the caller holds and releases them.
         batches: what the model takes at once.
+        masks: told of each mask, by frame and track, as COCO's run lengths; None: not asked for.
     """
 
     def __init__(
-        self, model: Segmenter, frames: Mapping[int, Frame], batches: Batches | None = None
+        self,
+        model: Segmenter,
+        frames: Mapping[int, Frame],
+        batches: Batches | None = None,
+        masks: dict[tuple[int, int], Rle] | None = None,
     ) -> None:
         self._model = model
         self._frames = frames
         self._batches = batches or Batches()
+        self._masks = masks
         self._features: dict[int, Features] = {}
         self._forward: dict[int, Memory] = {}
         self._backward: dict[int, Memory] = {}
@@ -62,11 +72,8 @@ class Sam2Propagator:
 
     def step(self, frame: int, tracks: Sequence[int], backward: bool) -> tuple[Floats, Floats]:
         """Move tracks on to a frame, all in one call."""
-        memories = self._backward if backward else self._forward
         return _table(
-            self._batches.objects.map(
-                lambda part: self._move(frame, part, backward), [memories[t] for t in tracks]
-            )
+            self._batches.objects.map(lambda part: self._move(frame, part, backward), tracks)
         )
 
     def drop(self, tracks: Sequence[int]) -> None:
@@ -97,13 +104,25 @@ class Sam2Propagator:
             before = [] if known is None else known.prompts[: MAX_PROMPTS - 1]
             self._forward[track] = Memory([*before, now], self._empty())
             self._backward[track] = Memory([now], self._empty())
-        return _measured(seen)
+        return self._measured(seen, frame, [track for track, _ in asked])
 
-    def _move(self, frame: int, asked: Sequence[Memory], backward: bool) -> Floats:
-        seen = self._model.step(self._of(frame), asked, frame, backward)
-        for memory, now in zip(asked, seen.remembered, strict=True):
+    def _move(self, frame: int, tracks: Sequence[int], backward: bool) -> Floats:
+        known = self._backward if backward else self._forward
+        memories = [known[track] for track in tracks]
+        seen = self._model.step(self._of(frame), memories, frame, backward)
+        for memory, now in zip(memories, seen.remembered, strict=True):
             memory.recent.append(now)
-        return _measured(seen)
+        return self._measured(seen, frame, tracks)
+
+    def _measured(self, seen: Segmented, frame: int, tracks: Sequence[int]) -> Floats:
+        table = _measured(seen)
+        if self._masks is not None:
+            there = np.flatnonzero(~np.isnan(table[:, 0]))
+            found = run_lengths(seen.logits[torch.from_numpy(there).to(seen.logits.device)])
+            self._masks.update(
+                ((frame, tracks[at]), rle) for at, rle in zip(there, found, strict=True)
+            )
+        return table
 
     def _empty(self) -> deque[Remembered]:
         return deque(maxlen=self._model.max_pointers - 1)
@@ -147,6 +166,16 @@ def _measured(seen: Segmented) -> Floats:
     # One copy off the device a frame: each waits for all that was queued.
     table = torch.cat([boxes, scores[:, None]], dim=1)
     return np.asarray(table.cpu().numpy(), dtype=np.float64)
+
+
+def run_lengths(logits: Tensor) -> list[Rle]:
+    """Return masks (n, h, w) as COCO's compressed run lengths."""
+    # Only who asks for masks needs it; it comes with the extras `vision` and `original`.
+    from pycocotools import mask
+
+    cells = (logits > 0).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    found: list[Rle] = mask.encode(np.asfortranarray(cells))
+    return found
 
 
 def boxes_of(logits: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ is followed, while the next pack is decoded; what a track remembers goes on from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from earshot.media.display import Frame
 from earshot.media.frames import TimedFrame
 from earshot.schemas.base import digest_of
 from earshot.schemas.config import TrackConfig
+from earshot.schemas.tube import TubeFlag
 from earshot.store.stage import Estimate
 from earshot.tasks.track_objects.association import Detections
 from earshot.tasks.track_objects.calibration import recorded
@@ -32,11 +33,11 @@ from earshot.tasks.track_objects.grounded_sam2 import weights
 from earshot.tasks.track_objects.grounded_sam2.decoding import Decoding
 from earshot.tasks.track_objects.grounded_sam2.texts import Sought, prompts_of
 from earshot.tasks.track_objects.pieces import Piece, key_frames, pack
-from earshot.tasks.track_objects.protocol import Clip, Found, Target, TrackResult
+from earshot.tasks.track_objects.protocol import Clip, Found, Masks, Target, TrackResult
 
 if TYPE_CHECKING:
     from earshot.tasks.track_objects.grounded_sam2.models import Models
-    from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
+    from earshot.tasks.track_objects.grounded_sam2.propagator import Rle, Sam2Propagator
 
 
 @dataclass(eq=False)
@@ -50,6 +51,7 @@ class _Window:
     follower: WindowFollower
     frames: dict[int, Frame]
     best: npt.NDArray[np.float64]
+    masks: dict[tuple[int, int], Rle] | None
     found: dict[int, Detections] = field(default_factory=dict)
 
 
@@ -57,7 +59,7 @@ class GroundedSam2Tracker:
     """Grounding DINO and SAM 2 video of transformers.
 
     Settings: `TrackConfig.detector`, `segmenter`, `box_threshold`, `text_threshold`, `key_every_s`,
-    `piece_frames`, `device`, `precision` and `compile`. A sub-class has other models.
+    `piece_frames`, `device`, `precision`, `compile` and `masks`. A sub-class has other models.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
@@ -96,7 +98,7 @@ class GroundedSam2Tracker:
         """Return the digest of backend, version, settings and weights."""
         self._check_installed()
         config = self._config
-        settings = {
+        settings: dict[str, Any] = {
             "box_threshold": config.box_threshold,
             "text_threshold": config.text_threshold,
             "key_every_s": config.key_every_s,
@@ -105,6 +107,8 @@ class GroundedSam2Tracker:
             "precision": config.precision,
             "compile": config.compile,
         }
+        if config.masks:
+            settings["masks"] = True
         return digest_of([self.backend, self.backend_version, settings, self.weights_digest])
 
     def stamp(self, video_id: str) -> str | None:
@@ -169,7 +173,8 @@ class GroundedSam2Tracker:
     def _window(self, clip: Clip) -> _Window:
         assert self._models is not None, "open() comes first"
         config, frames = self._config, dict[int, Frame]()
-        propagator = self._propagator(frames)
+        masks = dict[tuple[int, int], "Rle"]() if config.masks else None
+        propagator = self._propagator(frames, masks)
         return _Window(
             clip=clip,
             keys=frozenset(self._keys(clip)),
@@ -180,13 +185,16 @@ class GroundedSam2Tracker:
             ),
             frames=frames,
             best=np.zeros(len(clip.targets)),
+            masks=masks,
         )
 
-    def _propagator(self, frames: dict[int, Frame]) -> Sam2Propagator:
+    def _propagator(
+        self, frames: dict[int, Frame], masks: dict[tuple[int, int], Rle] | None
+    ) -> Sam2Propagator:
         from earshot.tasks.track_objects.grounded_sam2.propagator import Sam2Propagator
 
         assert self._models is not None
-        return Sam2Propagator(self._models.segmenter, frames, self._models.batches)
+        return Sam2Propagator(self._models.segmenter, frames, self._models.batches, masks)
 
     def _open_frames(self, window: _Window) -> Iterator[TimedFrame]:
         assert self._models is not None
@@ -244,7 +252,7 @@ def _result(window: _Window) -> TrackResult:
     for index, target in enumerate(window.clip.targets):
         tracks = [track for track in window.follower.tracks if track.name == index]
         tracks = [track for track in tracks if not np.isnan(track.boxes).all()]
-        found += _instances(target, tracks)
+        found += _instances(target, tracks, window.masks)
         if not tracks:
             refused[target.object_id] = (
                 f"no {target.name} found: the best detection scores {window.best[index]:.2f}"
@@ -252,7 +260,9 @@ def _result(window: _Window) -> TrackResult:
     return TrackResult(window.clip, tuple(found), refused)
 
 
-def _instances(target: Target, tracks: list[Track]) -> list[Found]:
+def _instances(
+    target: Target, tracks: list[Track], masks: Mapping[tuple[int, int], Rle] | None
+) -> list[Found]:
     """Return a target's instances; a group is one, in the hull of its members.
 
     Where the captions speak of fewer than were found, which of them is meant is not known.
@@ -263,16 +273,22 @@ def _instances(target: Target, tracks: list[Track]) -> list[Found]:
         boxes = np.stack([track.boxes for track in tracks])
         scores = np.stack([track.scores for track in tracks])
         low, high = np.fmin.reduce(boxes[..., :2]), np.fmax.reduce(boxes[..., 2:])
-        return [_found(target, np.concatenate([low, high], axis=1), np.fmax.reduce(scores), False)]
+        hull = np.concatenate([low, high], axis=1)
+        return [_found(target, tracks, hull, np.fmax.reduce(scores), masks)]
     doubtful = target.count is not None and len(tracks) > target.count
-    return [_found(target, track.boxes, track.scores, doubtful) for track in tracks]
+    flags: tuple[TubeFlag, ...] = ("ambiguous_identity",) if doubtful else ()
+    return [
+        replace(_found(target, [track], track.boxes, track.scores, masks), flags=flags)
+        for track in tracks
+    ]
 
 
 def _found(
     target: Target,
+    tracks: Sequence[Track],
     boxes: npt.NDArray[np.float64],
     scores: npt.NDArray[np.float64],
-    is_doubtful: bool,
+    masks: Mapping[tuple[int, int], Rle] | None,
 ) -> Found:
     boxes = np.clip(boxes, 0.0, 1.0)
     with np.errstate(invalid="ignore"):
@@ -286,5 +302,24 @@ def _found(
         scores=np.where(there, scores, np.nan),
         source="propagated",
         synchrony=None,
-        flags=("ambiguous_identity",) if is_doubtful else (),
+        masks=None if masks is None else _masks(tracks, there, masks),
     )
+
+
+def _masks(
+    tracks: Sequence[Track],
+    there: npt.NDArray[np.bool_],
+    masks: Mapping[tuple[int, int], Rle],
+) -> Masks | None:
+    """Return the masks of the tracks, joined, on the frames where they have a box."""
+    from pycocotools import mask
+
+    counts: list[bytes | None] = []
+    size = (0, 0)
+    for frame, is_there in enumerate(there.tolist()):
+        seen = [track for track in tracks if is_there and not np.isnan(track.boxes[frame, 0])]
+        parts = [masks[frame, int(track.numbers[frame])] for track in seen]
+        whole = mask.merge(parts) if parts else None
+        size = (whole["size"][0], whole["size"][1]) if whole else size
+        counts.append(whole["counts"] if whole else None)
+    return Masks(*size, tuple(counts)) if any(counts) else None

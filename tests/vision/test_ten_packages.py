@@ -69,7 +69,7 @@ backend = "grounded_sam2_original"
 decoder = "decord"
 device = "cpu"
 fps = 1
-box_threshold = 0.97
+box_threshold = 0.95
 detector = "{save_detector(tmp_path / "detector")}"
 segmenter = "{save_segmenter(tmp_path / "segmenter")}"
 [inspect]

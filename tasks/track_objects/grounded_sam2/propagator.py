@@ -117,8 +117,8 @@ class Sam2Propagator:
     def _measured(self, seen: Segmented, frame: int, tracks: Sequence[int]) -> Floats:
         table = _measured(seen)
         if self._masks is not None:
-            there = np.flatnonzero(~np.isnan(table[:, 0]))
-            found = run_lengths(seen.logits[torch.from_numpy(there).to(seen.logits.device)])
+            there: list[int] = np.flatnonzero(~np.isnan(table[:, 0])).tolist()
+            found = run_lengths(seen.logits[there])
             self._masks.update(
                 ((frame, tracks[at]), rle) for at, rle in zip(there, found, strict=True)
             )

@@ -23,7 +23,7 @@ from earshot.annotation_ui.client import LabelStudio
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.desk import _settings
 from earshot.annotation_ui.read import Decision, read_decision
-from earshot.annotation_ui.server import Login, ServerFolder, serve, stop
+from earshot.annotation_ui.server import Login, ServerFolder, serve
 from earshot.annotation_ui.show import Shown, region_id, task_of
 from earshot.media.encode import write_mp4
 from earshot.media.review_clip import cut_clip, plan_clip
@@ -188,14 +188,9 @@ class Screen:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFolder]:
-    """A running server; one that is named stays."""
-    kept = os.environ.get("EARSHOT_TEST_LABEL_STUDIO")
-    found = ServerFolder(Path(kept) if kept else tmp_path_factory.mktemp("server") / "ls")
-    serve(found, print)
-    yield found
-    if not kept:
-        stop(found)
+def folder(server: tuple[ServerFolder, Login]) -> ServerFolder:
+    """The folder of a running server."""
+    return server[0]
 
 
 @pytest.fixture(scope="module")

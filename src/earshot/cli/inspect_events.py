@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
+
+NAMES = {"first": "events", "second": "second", "third": "differ", "question": "questions"}
+"""What is pushed to which project, in one word."""
 
 inspect_app = typer.Typer(
     help="People inspect events and boxes in Label Studio.",
@@ -58,21 +62,24 @@ def stop(workspace: WorkspaceOption) -> None:
 
 @inspect_app.command("push")
 def push(workspace: WorkspaceOption, json: Json = False) -> None:
-    """Send the events that nobody has inspected, the least certain first."""
-    from earshot.flows.people import push_events
+    """Send what waits for people: events, second opinions, differences, a sample of questions."""
+    from earshot.flows.people import push_all
     from earshot.store.workspace import Workspace
 
     def progress(done: int, of: int) -> None:
         show.errors.print(f"{done} of {of} events")
 
-    desk, told = push_events(Workspace.open(workspace), progress)
+    told = push_all(Workspace.open(workspace), progress)
     if json:
-        show.print_json({**vars(told), "address": desk.address})
+        show.print_json(
+            {desk.role: {**vars(pushed), "address": desk.address} for desk, pushed in told}
+        )
         return
-    show.say(told.line)
-    for event_id, why in told.faults:
-        show.say(f"not shown {event_id}: {why}")
-    show.say(f"address   {desk.address}")
+    for desk, pushed in told:
+        show.say(f"{NAMES[desk.role]:<10}{pushed.line}")
+        for item_id, why in pushed.faults:
+            show.say(f"not shown {item_id}: {why}")
+        show.say(f"address   {desk.address}")
     show.say(f"next      earshot inspect collect -w {workspace}")
 
 
@@ -92,13 +99,21 @@ def collect(workspace: WorkspaceOption, json: Json = False) -> None:
 
 
 @inspect_app.command("report")
-def report(workspace: WorkspaceOption, json: Json = False) -> None:
-    """Say how much is inspected, what people corrected and how long they took."""
-    from earshot.annotation_ui.report import rows_of
-    from earshot.flows.people import report_on
+def report(
+    workspace: WorkspaceOption,
+    json: Json = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Write a picture of it to this PNG file.")
+    ] = None,
+) -> None:
+    """Say what people decided and corrected, how far they agree, and how long they took."""
+    from earshot.flows.people import draw_report, report_on
+    from earshot.store.inspection_report import rows_of
     from earshot.store.workspace import Workspace
 
     told = report_on(Workspace.open(workspace))
+    if plot:
+        draw_report(told, plot)
     if json:
         show.print_json(told.model_dump())
         return
@@ -108,3 +123,5 @@ def report(workspace: WorkspaceOption, json: Json = False) -> None:
     for name, value in rows_of(told):
         table.add_row(name, value)
     show.console.print(table)
+    if plot:
+        show.say(f"plot      {plot}")

@@ -222,6 +222,7 @@ def _take_in(
             continue
         if decision is None:
             continue
+        opinion: OpinionKind | None
         opinion = "second" if desk.role == "second" else "gold" if is_gold(task["data"]) else None
         if opinion is None:
             decision = _resolving(snapshot, desk, decision)
@@ -305,9 +306,12 @@ def _settle(snapshot: Snapshot, desk: Desk, tasks: Sequence[Json], told: Collect
             if tube.verdict in ("fixed", "added") and tube.after_digest in known
         ]
         revised = [RevisedTube(**tube.model_dump()) for tube in of_second]
-        for kind, records in {
-            Inspection: [made], RevisedTube: revised, ShownTube: tubes_named(made, known),
-        }.items():  # fmt: skip
+        made_of: dict[type[Record], Sequence[Record]] = {
+            Inspection: [made],
+            RevisedTube: revised,
+            ShownTube: tubes_named(made, known),
+        }
+        for kind, records in made_of.items():
             rows.setdefault(kind, []).extend((video_of(event_id), "", one) for one in records)
         told.settled += 1
         told.videos.add(video_of(event_id))

@@ -8,6 +8,7 @@ desk's role says which events wait there; hidden among the first ones are some w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -148,16 +149,27 @@ def push(snapshot: Snapshot, desk: Desk, progress: Progress | None = None) -> Pu
         if desk.role == "first" and golds:
             new += _hidden(desk, golds, told.answered + told.there + len(new))
         kept = PushedTasks(desk.workspace.label_studio / "pushed")
-        for at in range(0, len(new), AT_ONCE):
-            batch = new[at : at + AT_ONCE]
-            tasks = _tasks(snapshot, desk, batch, told)
-            if tasks:
-                kept.keep(tasks)  # before the server knows: an answer always finds its tubes
-                desk.client.import_tasks(desk.project, [task for task, _ in tasks])
-                told.sent += len(tasks)
-            if progress:
-                progress(min(at + AT_ONCE, len(new)), len(new))
+        # The server takes one batch in while the next is made.
+        with ThreadPoolExecutor(1) as sender:
+            sending: list[Future[list[int]]] = []
+            for at in range(0, len(new), AT_ONCE):
+                tasks = _tasks(snapshot, desk, new[at : at + AT_ONCE], told)
+                _await(sending)
+                if tasks:
+                    kept.keep(tasks)  # before the server knows: an answer always finds its tubes
+                    sent = [task for task, _ in tasks]
+                    sending.append(sender.submit(desk.client.import_tasks, desk.project, sent))
+                    told.sent += len(tasks)
+                if progress:
+                    progress(min(at + AT_ONCE, len(new)), len(new))
+            _await(sending)
         return told
+
+
+def _await(sending: list[Future[list[int]]]) -> None:
+    """Wait until what is on its way was taken in; raises what went wrong there."""
+    while sending:
+        sending.pop().result()
 
 
 def has_dispute(snapshot: Snapshot) -> bool:
@@ -272,7 +284,11 @@ def _events_of(snapshot: Snapshot, desk: Desk, videos: Sequence[str]) -> Iterato
     objects = {each.object_id: each for each in rows(Object)}
     captions = {each.caption_id: each for each in rows(Caption)}
     parts = _grouped(rows(EventObject), lambda row: row.event_id)
-    tubes = _grouped(rows(Tube), lambda row: row.video_id)
+    table = snapshot.table(Tube, videos)
+    digests = dict(
+        zip(*(table.column(name).to_pylist() for name in ("tube_id", "digest")), strict=True)
+    )
+    tubes = _grouped(from_table(Tube, table), lambda row: row.video_id)
     people = [each for each in rows(Inspection) if each.inspected_by == "human"]
     earlier = [*rows(RevisedTube), *(each.tube() for each in rows(ShownTube))] if people else []
     opinions = [each for each in rows(Opinion) if each.kind == "second"]
@@ -295,6 +311,7 @@ def _events_of(snapshot: Snapshot, desk: Desk, videos: Sequence[str]) -> Iterato
             captions=[captions[c].text for c in event.caption_ids if c in captions],
             times_reopened=sum(each.takes_back for each in about),
             said="; ".join(verdict.reasons) if verdict and desk.role == "third" else "",
+            known_digests=digests,
         )
         taken_back = max((each.at for each in about if each.takes_back), default=None)
         seconds = [

@@ -39,7 +39,7 @@ def question_task(question: Question, video: Video, clip: str, clock: Clock) -> 
     size = {"norm": (1.0, 1.0), "rel1000": (1000.0, 1000.0)}.get(
         question.box_space, (truth.get("width") or video.width, truth.get("height") or video.height)
     )
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "id": f"box-{number}",
             "from_name": "box",

@@ -7,8 +7,8 @@ makes of it is read back in `earshot.annotation_ui.read`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,7 @@ class Shown:
         times_reopened: how often people's verdicts on it were taken back: it is asked anew.
         gold: how often it was asked before though its truth is known; None: it is no such task.
         said: what people said of it before, for whoever settles a difference.
+        known_digests: of tubes by id, where they are known: to make one takes its time.
     """
 
     video: Video
@@ -61,11 +62,13 @@ class Shown:
     times_reopened: int = 0
     gold: int | None = None
     said: str = ""
+    known_digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Digest of each tube by its id: half of a task's time, so once."""
-        return {tube.tube_id: tube.digest for tube in self.tubes}
+        """Digest of each tube by its id."""
+        known = self.known_digests
+        return {tube.tube_id: known.get(tube.tube_id) or tube.digest for tube in self.tubes}
 
     @cached_property
     def uid(self) -> str:

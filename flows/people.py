@@ -58,7 +58,8 @@ def push_all(workspace: Workspace, progress: Progress | None = None) -> list[tup
     """
     session = open_session(workspace)
     config, known = config_of(session), roles_of(workspace)
-    desks = {role: desk_of(session, role) for role in ("first", *known)}
+    roles: tuple[Role, ...] = ("first", *known)
+    desks = {role: desk_of(session, role) for role in roles}
     for desk in desks.values():
         collect(session.snapshot, desk)
     session.snapshot.refresh()

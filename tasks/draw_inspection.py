@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from earshot.schemas.inspection_report import InspectionReport
 from earshot.store.inspection_report import CAUSES
@@ -73,8 +74,8 @@ def _shares(axes: Axes, told: InspectionReport) -> None:
         for name in [name for name in COLOURS if counts.get(name)]:
             share = counts[name] / total
             axes.barh(row, share, left=left, height=0.6, color=COLOURS[name])
-            if share > 0.09:
-                said = f"{counts[name]}\n{name}"
+            if share > 0.03:
+                said = f"{counts[name]}\n{name}" if share > 0.13 else f"{counts[name]}"
                 dark = name in ("waiting", "unsure", "added")
                 axes.text(
                     left + share / 2, row, said, ha="center", va="center", fontsize=8,
@@ -84,7 +85,15 @@ def _shares(axes: Axes, told: InspectionReport) -> None:
     axes.set_yticks(range(len(bars)), list(bars), color=INK)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    axes.set_xticks([])
+    names = [name for name in COLOURS if any(each.get(name) for each in bars.values())]
+    names = [name for name in names if name != "reject" or "rejected" not in names]
+    axes.legend(
+        handles=[Patch(color=COLOURS[name], label=name) for name in names], frameon=False,
+        fontsize=8, labelcolor=INK, loc="lower left", bbox_to_anchor=(-0.02, -0.17),
+        ncols=len(names),
+        handlelength=0.9, columnspacing=0.9, handletextpad=0.4, borderaxespad=0,
+    )  # fmt: skip
 
 
 def _reasons(axes: Axes, reasons: Mapping[str, int]) -> None:
@@ -108,7 +117,7 @@ def _reasons(axes: Axes, reasons: Mapping[str, int]) -> None:
 
 
 def _annotators(axes: Axes, told: InspectionReport) -> None:
-    _titled(axes, "Who agrees", "share of each annotator's pairs and gold tasks")
+    _titled(axes, "Who agrees", "share of their pairs and of gold tasks")
     if not told.annotators:
         return _nothing(axes)
     rows = np.arange(len(told.annotators))

@@ -24,7 +24,7 @@ from earshot.annotation_ui.server import ServerFolder, find
 from earshot.annotation_ui.show import MODEL_VERSION
 from earshot.errors import ConfigError, ServerError
 from earshot.schemas.config import LabelStudioConfig
-from earshot.store.workspace import Workspace, write_atomic
+from earshot.store.workspace import Workspace, disk_fault, write_atomic
 
 CLIPS = "clips"
 _TITLE_LENGTH = 50  # the server takes no more
@@ -81,6 +81,7 @@ def open_desk(
     Raises:
         ServerError: if no server runs or answers, or there is no project and none is to be made.
         ConfigError: if the token is missing.
+        WorkspaceError: when the disk of the media root fails.
     """
     client, media_root = _server(workspace, config)
     title = _title(workspace, config, role)
@@ -90,7 +91,10 @@ def open_desk(
             f"Label Studio at {client.url} has no project of this workspace (any more): push first "
             "with `earshot inspect push`; what was collected before stays"
         )
-    (media_root / CLIPS).mkdir(parents=True, exist_ok=True)
+    try:
+        (media_root / CLIPS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_fault(media_root / CLIPS, error) from error
     told = found or client.post("/api/projects/", _settings(title, role))
     number = int(told["id"])
     if make:
@@ -128,7 +132,7 @@ def _server(workspace: Workspace, config: LabelStudioConfig) -> tuple[LabelStudi
                 f"environment variable {config.token_env} (label_studio.token_env) is not set: "
                 f"expected a personal access token for {config.url}"
             )
-        return LabelStudio(config.url, token), Path(config.media_root)
+        return LabelStudio(config.url, token, config.timeout_s), Path(config.media_root)
     folder = ServerFolder(workspace.label_studio)
     login = find(folder)
     if login is None:
@@ -136,7 +140,7 @@ def _server(workspace: Workspace, config: LabelStudioConfig) -> tuple[LabelStudi
             f"no Label Studio runs for {workspace.root}: start it with `earshot inspect serve "
             f"-w {workspace.root}`, or set label_studio.url to one that exists"
         )
-    return LabelStudio(login.url, login.token), folder.media
+    return LabelStudio(login.url, login.token, config.timeout_s), folder.media
 
 
 def _project(workspace: Workspace, role: Role, title: str, client: LabelStudio) -> Json | None:

@@ -7,6 +7,7 @@ desk's role says which events wait there; hidden among the first ones are some w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ from earshot.annotation_ui.show import Shown, task_of
 from earshot.errors import ItemError
 from earshot.media.child import Worker
 from earshot.media.fetch import local_file
-from earshot.media.review_clip import ClipPlan, cut_clip, plan_clip
+from earshot.media.review_clip import CANT_WRITE, ClipPlan, cut_clip, plan_clip
 from earshot.schemas.arrow import from_table
 from earshot.schemas.base import Record, to_pairs
 from earshot.schemas.caption import Caption
@@ -35,6 +36,7 @@ from earshot.schemas.video import Video
 from earshot.store.lease import lease
 from earshot.store.reviewed import people_verdict, tubes_of
 from earshot.store.snapshot import Snapshot
+from earshot.store.workspace import disk_fault
 
 AT_ONCE = 200
 """Tasks an import: far below the server's limits on one request."""
@@ -251,8 +253,14 @@ def put_clip(
     """
     out = desk.media_root / clip
     if not out.exists():
-        with give(video) as source:
-            worker.call(cut_clip, source, out, plan)
+        try:
+            with give(video) as source:
+                worker.call(cut_clip, source, out, plan)
+        except ItemError as error:
+            if error.value and error.value.startswith(CANT_WRITE):
+                number = int(error.value.removeprefix(CANT_WRITE))
+                raise disk_fault(out, OSError(number, os.strerror(number))) from error
+            raise
 
 
 def _plan(video: Video, event: Event, desk: Desk) -> ClipPlan:

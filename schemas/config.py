@@ -371,6 +371,7 @@ class LabelStudioConfig(Section):
     margin_s: float = Field(
         3.0, ge=0, description="seconds of the video that a clip has before and after its event"
     )
+    timeout_s: float = Field(120.0, gt=0, description="seconds that the server has for an answer")
     second_share: float = Field(
         0.1,
         ge=0,

@@ -299,6 +299,24 @@ def test_edits_do_what_they_should(screen: Screen, folder: ServerFolder, tmp_pat
     assert segment.end_s == pytest.approx(6.0 - moved_s, abs=0.1)
 
 
+def test_a_box_is_taken_away_with_its_reason_by_one_key(
+    screen: Screen, folder: ServerFolder, tmp_path: Path
+) -> None:
+    """Select it, `k`: its tube is rejected as another thing, and the event lives on."""
+    shown = event_at(folder, tmp_path, RATES[0], "taken away", 0)
+    (task,) = send(screen, shown)
+    screen.open(task)
+    frame = shown.clock.n_frames // 2
+    screen.seek(frame)
+    x1, y1, x2, y2 = box_at(round(shown.clock.offset_s * RATES[0]) + frame - 1)
+    screen.page.mouse.click(*screen.on_picture((x1 + x2) / 2, (y1 + y2) / 2))
+    time.sleep(0.5)
+    screen.press("k", "a")
+    found = decision(screen, shown, task, screen.submit(task)).inspection
+    assert [(tube.verdict, tube.reason) for tube in found.tubes] == [("rejected", "another thing")]
+    assert found.verdict == "ok"
+
+
 def test_submit_is_blocked_until_all_is_said(
     screen: Screen, folder: ServerFolder, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.desk import CLIPS, Desk
 from earshot.annotation_ui.pushed import PushedTasks
+from earshot.annotation_ui.sdk_check import Check
 from earshot.annotation_ui.show import Shown, task_of
 from earshot.errors import ItemError
 from earshot.media.child import Worker
@@ -128,8 +129,16 @@ def media_of(snapshot: Snapshot) -> Open:
     return give
 
 
-def push(snapshot: Snapshot, desk: Desk, progress: Progress | None = None) -> Pushed:
+def push(
+    snapshot: Snapshot, desk: Desk, progress: Progress | None = None, check: Check | None = None
+) -> Pushed:
     """Send every event that waits for people at a desk, the least certain first.
+
+    Args:
+        snapshot: of the build.
+        desk: where.
+        progress: told how many of how many are sent.
+        check: refuses tasks that do not fit (`sdk_check.task_check`).
 
     Raises:
         ServerError: if the server fails; what it has taken in stays, and is not sent again.
@@ -155,7 +164,7 @@ def push(snapshot: Snapshot, desk: Desk, progress: Progress | None = None) -> Pu
         with ThreadPoolExecutor(1) as sender:
             sending: list[Future[list[int]]] = []
             for at in range(0, len(new), AT_ONCE):
-                tasks = _tasks(snapshot, desk, new[at : at + AT_ONCE], told)
+                tasks = _tasks(snapshot, desk, new[at : at + AT_ONCE], told, check)
                 _await(sending)
                 if tasks:
                     kept.keep(tasks)  # before the server knows: an answer always finds its tubes
@@ -218,7 +227,13 @@ def _unsent(
     return [(e, video_id) for _, e, video_id, _ in sorted(waiting) if e not in there]
 
 
-def _tasks(snapshot: Snapshot, desk: Desk, batch: Sequence[Wanted], told: Pushed) -> Tasks:
+def _tasks(
+    snapshot: Snapshot,
+    desk: Desk,
+    batch: Sequence[Wanted],
+    told: Pushed,
+    check: Check | None,
+) -> Tasks:
     """Return the tasks of some events in order, with their clips in place."""
     events = {event_id for event_id, _, _ in batch}
     videos = sorted({video_id for _, video_id, _ in batch})
@@ -235,10 +250,13 @@ def _tasks(snapshot: Snapshot, desk: Desk, batch: Sequence[Wanted], told: Pushed
             try:
                 plan = _plan(shown.video, shown.event, desk)
                 put_clip(shown.clip, shown.video, plan, desk, give, worker)
+                task = task_of(shown)
+                if check:
+                    check(task)
             except ItemError as error:
                 told.faults.append((event_id, str(error)))
                 continue
-            made.append((task_of(shown), shown.tubes))
+            made.append((task, shown.tubes))
     return made
 
 

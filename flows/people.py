@@ -9,9 +9,11 @@ from pathlib import Path
 
 from earshot.annotation_ui.collect import Collected, collect, done_with, videos_to_do
 from earshot.annotation_ui.desk import Desk, Role, open_desk, roles_of
+from earshot.annotation_ui.labeling import labeling_config
 from earshot.annotation_ui.push import INSPECT, Progress, Pushed, has_dispute, push
 from earshot.annotation_ui.push_questions import push_questions, sample
 from earshot.annotation_ui.pushed import PushedTasks
+from earshot.annotation_ui.sdk_check import task_check
 from earshot.errors import ServerError
 from earshot.schemas.config import LabelStudioConfig
 from earshot.schemas.ids import video_of
@@ -50,12 +52,20 @@ def push_events(workspace: Workspace, progress: Progress | None = None) -> tuple
     return desk, pushed
 
 
-def push_all(workspace: Workspace, progress: Progress | None = None) -> list[tuple[Desk, Pushed]]:
+def push_all(
+    workspace: Workspace, progress: Progress | None = None, *, check: bool = False
+) -> list[tuple[Desk, Pushed]]:
     """Send all that waits for people, to the project of each role that has something to do.
 
+    Args:
+        workspace: whose.
+        progress: told how many of how many events are sent.
+        check: hold each event's task against Label Studio's own rules first (extra `inspect`).
+
     Raises:
-        EarshotError: as `open_session`, `open_desk`, `collect` and `push` say.
+        EarshotError: as `open_session`, `open_desk`, `collect`, `push` and `task_check` say.
     """
+    rules = task_check(labeling_config()) if check else None
     session = open_session(workspace)
     config, known = config_of(session), roles_of(workspace)
     roles: tuple[Role, ...] = ("first", *known)
@@ -68,11 +78,13 @@ def push_all(workspace: Workspace, progress: Progress | None = None) -> list[tup
         return desks.get(role) or desk_of(session, role)
 
     with lease(workspace, INSPECT, (), session.build.build_id):  # nothing is compacted meanwhile
-        told = [(desks["first"], push(session.snapshot, desks["first"], progress))]
+        told = [(desks["first"], push(session.snapshot, desks["first"], progress, rules))]
         if "second" in known or config.second_share:
-            told.append((desk_for("second"), push(session.snapshot, desk_for("second"))))
+            told.append(
+                (desk_for("second"), push(session.snapshot, desk_for("second"), None, rules))
+            )
         if "third" in known or has_dispute(session.snapshot):
-            told.append((desk_for("third"), push(session.snapshot, desk_for("third"))))
+            told.append((desk_for("third"), push(session.snapshot, desk_for("third"), None, rules)))
         if "question" in known or sample(session.snapshot, config.question_share):
             told.append(
                 (desk_for("question"), push_questions(session.snapshot, desk_for("question")))

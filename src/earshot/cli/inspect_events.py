@@ -61,7 +61,16 @@ def stop(workspace: WorkspaceOption) -> None:
 
 
 @inspect_app.command("push")
-def push(workspace: WorkspaceOption, json: Json = False) -> None:
+def push(
+    workspace: WorkspaceOption,
+    json: Json = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Hold tasks against Label Studio's own rules first; extra `inspect`."
+        ),
+    ] = False,
+) -> None:
     """Send what waits for people: events, second opinions, differences, a sample of questions."""
     from earshot.flows.people import push_all
     from earshot.store.workspace import Workspace
@@ -69,7 +78,7 @@ def push(workspace: WorkspaceOption, json: Json = False) -> None:
     def progress(done: int, of: int) -> None:
         show.errors.print(f"{done} of {of} events")
 
-    told = push_all(Workspace.open(workspace), progress)
+    told = push_all(Workspace.open(workspace), progress, check=check)
     if json:
         show.print_json(
             {desk.role: {**vars(pushed), "address": desk.address} for desk, pushed in told}

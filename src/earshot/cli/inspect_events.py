@@ -107,6 +107,22 @@ def collect(workspace: WorkspaceOption, json: Json = False) -> None:
         show.say(f"look again {place}: {why}")
 
 
+@inspect_app.command("listen")
+def listen(
+    workspace: WorkspaceOption,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8086,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    every_s: Annotated[
+        float, typer.Option("--every", min=10, help="Collect after so many seconds in any case.")
+    ] = 600.0,
+) -> None:
+    """Collect whenever a webhook of the server posts here; until Ctrl-C."""
+    from earshot.flows.wake import listen as start
+    from earshot.store.workspace import Workspace
+
+    start(Workspace.open(workspace), host, port, every_s, show.say)
+
+
 @inspect_app.command("report")
 def report(
     workspace: WorkspaceOption,

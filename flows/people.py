@@ -101,7 +101,8 @@ def collect_decisions(workspace: Workspace) -> tuple[Collected, BuildRequest | N
     """
     session = open_session(workspace)
     told, failed = Collected(), None
-    for role in roles_of(workspace) or ("first",):
+    roles: list[Role] = roles_of(workspace) or ["first"]
+    for role in roles:
         try:
             told.add(collect(session.snapshot, desk_of(session, role, make=False)))
         except ServerError as error:

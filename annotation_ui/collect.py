@@ -268,17 +268,18 @@ def _records(
 
 
 def _resolving(snapshot: Snapshot, desk: Desk, decision: Decision) -> Decision:
-    """Return a third person's decision with the two that it settles."""
+    """Return a third person's decision with those that it settles."""
     if desk.role != "third":
         return decision
     mine = decision.inspection
     about = [
         each
         for each in from_table(Inspection, snapshot.table(Inspection, [video_of(mine.event_id)]))
-        if each.event_id == mine.event_id and each.is_open_dispute
+        if each.event_id == mine.event_id and each.inspected_by == "human"
+        if each.verdict == "unsure" and not each.takes_back and each.at < mine.at
     ]
     last = max(about, key=lambda row: row.at, default=None)
-    changes = {"resolved_from": last.resolved_from if last else None}
+    changes = {"resolved_from": last and (last.resolved_from or last.inspection_id)}
     return replace(decision, inspection=mine.model_copy(update=changes))
 
 

@@ -24,6 +24,7 @@ from earshot.annotation_ui.server import ServerFolder, find
 from earshot.annotation_ui.show import MODEL_VERSION
 from earshot.errors import ConfigError, ServerError
 from earshot.schemas.config import LabelStudioConfig
+from earshot.schemas.ids import h8
 from earshot.store.workspace import Workspace, disk_fault, write_atomic
 
 CLIPS = "clips"
@@ -153,8 +154,11 @@ def _project(workspace: Workspace, role: Role, title: str, client: LabelStudio) 
 
 
 def _title(workspace: Workspace, config: LabelStudioConfig, role: Role) -> str:
-    end = _SUFFIXES[role]
-    return (config.project or f"earshot {workspace.root.name}")[: _TITLE_LENGTH - len(end)] + end
+    title, end = config.project or f"earshot {workspace.root.name}", _SUFFIXES[role]
+    most = _TITLE_LENGTH - len(end)
+    if len(title) > most:  # two that begin alike must not share a project
+        title = f"{title[: most - 9]}~{h8(title)}"
+    return title + end
 
 
 def _settings(title: str, role: Role = "first") -> Json:

@@ -30,7 +30,7 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.ids import h8
-from earshot.schemas.inspection import ADJUDICATION, Inspection, Opinion
+from earshot.schemas.inspection import Inspection, Opinion
 from earshot.schemas.object import Object
 from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
@@ -106,7 +106,8 @@ class Candidate:
         if desk.role == "first":
             return "waits" if self.verdict is None else "answered"
         if desk.role == "third":
-            is_open = self.verdict is not None and self.verdict.is_open_dispute
+            # What two differ about, and what one could not tell.
+            is_open = self.verdict is not None and self.verdict.verdict == "unsure"
             return "waits" if is_open else "elsewhere"
         if not is_drawn(self.shown.event.event_id, desk.config.second_share):
             return "elsewhere"
@@ -183,10 +184,11 @@ def _await(sending: list[Future[list[int]]]) -> None:
         sending.pop().result()
 
 
-def has_dispute(snapshot: Snapshot) -> bool:
-    """Whether any two people were ever found to differ about an event."""
+def has_open(snapshot: Snapshot) -> bool:
+    """Whether any event was ever called unsure: by a person, or because two people differ."""
     rows = snapshot.table(Inspection)
-    return ADJUDICATION in set(rows.column("annotator").to_pylist())
+    pairs = zip(*(rows.column(n).to_pylist() for n in ("verdict", "inspected_by")), strict=True)
+    return ("unsure", "human") in set(pairs)
 
 
 def _hidden(desk: Desk, golds: Sequence[Shown], n_events: int) -> list[Wanted]:

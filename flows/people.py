@@ -10,7 +10,7 @@ from pathlib import Path
 from earshot.annotation_ui.collect import Collected, collect, done_with, videos_to_do
 from earshot.annotation_ui.desk import Desk, Role, open_desk, roles_of
 from earshot.annotation_ui.labeling import labeling_config
-from earshot.annotation_ui.push import INSPECT, Progress, Pushed, has_dispute, push
+from earshot.annotation_ui.push import INSPECT, Progress, Pushed, has_open, push
 from earshot.annotation_ui.push_questions import push_questions, sample
 from earshot.annotation_ui.pushed import PushedTasks
 from earshot.annotation_ui.sdk_check import task_check
@@ -83,7 +83,7 @@ def push_all(
             told.append(
                 (desk_for("second"), push(session.snapshot, desk_for("second"), None, rules))
             )
-        if "third" in known or has_dispute(session.snapshot):
+        if "third" in known or has_open(session.snapshot):
             told.append((desk_for("third"), push(session.snapshot, desk_for("third"), None, rules)))
         if "question" in known or sample(session.snapshot, config.question_share):
             told.append(

@@ -109,6 +109,25 @@ def test_a_difference_is_settled_by_a_third_person(workspace: Workspace, bea: La
     assert told.done == len(first)
 
 
+def test_what_one_could_not_tell_goes_to_another(workspace: Workspace) -> None:
+    """Unsure: the next push gives it to somebody else, once, and their word counts."""
+    configure(workspace)
+    desks = pushed(workspace)
+    event_id, task = next(iter(tasks_of(desks["first"]).items()))
+    submit(desks["first"], task, choice("verdict", "unsure"))
+    desks = pushed(workspace)
+    (again,) = whole(desks["third"])
+    assert again["data"]["event_id"] == event_id
+    assert pushed(workspace)["third"].project == desks["third"].project
+    assert len(whole(desks["third"])) == 1
+    submit(desks["third"], again, OK)
+    collect_plainly(workspace)
+    found = [e for e in rows(open_session(workspace), Inspection) if e.event_id == event_id]
+    people = sorted((e for e in found if e.inspected_by == "human"), key=lambda row: row.at)
+    assert [e.verdict for e in people] == ["unsure", "ok"]
+    assert people[1].resolved_from == people[0].inspection_id
+
+
 def test_known_truths_are_asked_unseen(workspace: Workspace, bea: LabelStudio) -> None:
     """Among the others, decided by nobody's answer, and each annotator is held against them."""
     configure(workspace)

@@ -53,10 +53,11 @@ test-kills: $(STAMP)
 	$(BIN)/python -m pytest -q -m kill tests/faults
 
 # A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes),
-# and Debian's Chromium where it is there: apt-get install chromium.
+# and Debian's Chromium where it is there: apt-get install chromium. A team's PostgreSQL, minutes
+# more: pytest -m labelstudio tests/annotation_ui/test_compose.py.
 test-inspect: $(STAMP)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'playwright>=1.50,<2'
-	$(BIN)/python -m pytest -q -m labelstudio tests/annotation_ui
+	$(BIN)/python -m pytest -q -m "labelstudio and not slow" tests/annotation_ui
 
 # compose.yaml's services from the system's packages: apt-get install postgresql redis-server.
 test-stack: $(STAMP)

@@ -24,7 +24,7 @@ from tests.annotation_ui.conftest import choice
 from tests.annotation_ui.desks import rows, submit, tasks_of
 from tests.flows.stack import COMPOSE, PASSWORD, free_port, postgres, process, wait_for
 
-pytestmark = pytest.mark.labelstudio
+pytestmark = [pytest.mark.labelstudio, pytest.mark.slow]
 
 ACCOUNT = {"LABEL_STUDIO_USERNAME": "lead@example.com", "LABEL_STUDIO_PASSWORD": "long-enough-1"}
 

@@ -53,10 +53,11 @@ test-kills: $(STAMP)
 	$(BIN)/python -m pytest -q -m kill tests/faults
 
 # A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes),
-# and Debian's Chromium where it is there: apt-get install chromium.
+# and Debian's Chromium where it is there: apt-get install chromium. A team's PostgreSQL, minutes
+# more: pytest -m labelstudio tests/annotation_ui/test_compose.py.
 test-inspect: $(STAMP)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'playwright>=1.50,<2'
-	$(BIN)/python -m pytest -q -m labelstudio tests/annotation_ui
+	$(BIN)/python -m pytest -q -m "labelstudio and not slow" tests/annotation_ui
 
 # compose.yaml's services from the system's packages: apt-get install postgresql redis-server.
 test-stack: $(STAMP)
@@ -100,7 +101,7 @@ test-packages: $(STAMP)
 	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet torch==2.13.0 torchvision==0.28.0 'setuptools<81' wheel
 	grep -vE '^numpy(-typing-compat)?==' constraints.txt > .venv-packages/constraints.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet --constraint .venv-packages/constraints.txt --editable '.[original,inspect]' 'pytest>=9,<10'
-	OMP_NUM_THREADS=1 .venv-packages/bin/python -W ignore -m pytest -q -W ignore tests/vision/test_original.py tests/vision/test_ten_packages.py tests/tasks/test_tracker_contract.py
+	OMP_NUM_THREADS=1 .venv-packages/bin/python -W ignore -m pytest -q -W ignore tests/vision/test_original.py tests/vision/test_ten_packages.py tests/tasks/test_tracker_contract.py tests/annotation_ui/test_sdk_check.py
 
 # Versions of the core and of the tests, as resolved today; run the tests before you commit it.
 constraints: $(BIN)/uv

@@ -1,7 +1,7 @@
 """The few calls of Label Studio's API that earshot needs, with errors that say what to do.
 
-Speaks HTTP itself, with httpx: label-studio-sdk brings pandas, OpenCV and NumPy bounds of its own
-beside ours, and hides which of a poll's answers were the raw ones that are to be kept.
+Speaks HTTP itself, with httpx: label-studio-sdk takes seconds to be imported and holds NumPy and
+OpenCV where others want newer ones (docs/inspecting.md has the figures).
 """
 
 from __future__ import annotations

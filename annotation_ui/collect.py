@@ -1,7 +1,9 @@
 """Takes in what people decided: every answer kept raw, each decision exactly once.
 
-Takes a desk, gives rows of inspections and revised tubes, committed as people's work. Asks only for
-tasks that changed since the last time; killed at any moment, the next call goes on from there.
+Takes a desk, gives rows of inspections and revised tubes, committed as people's work. Second
+opinions and answers about known truths are kept beside them and decide nothing; where two people
+differ, what follows is committed too. Asks only for tasks that changed since the last time; killed
+at any moment, the next call goes on from there.
 """
 
 from __future__ import annotations
@@ -10,26 +12,38 @@ import gzip
 import json
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from earshot.annotation_ui.client import Json
-from earshot.annotation_ui.desk import Desk
+from earshot.annotation_ui.desk import Desk, note_of
 from earshot.annotation_ui.push import INSPECT, LEASE
 from earshot.annotation_ui.pushed import PushedTask, PushedTasks
-from earshot.annotation_ui.read import AnnotationError, Decision, inspection_of, read_decision
+from earshot.annotation_ui.questions import read_verdict, verdict_id
+from earshot.annotation_ui.read import (
+    AnnotationError,
+    Decision,
+    inspection_of,
+    is_gold,
+    read_decision,
+)
+from earshot.schemas.arrow import from_table
 from earshot.schemas.base import Record
 from earshot.schemas.ids import video_of
-from earshot.schemas.inspection import Inspection
+from earshot.schemas.inspection import Inspection, Opinion, OpinionKind, QuestionInspection
 from earshot.schemas.ledger import LedgerRow, Status
-from earshot.schemas.tube import RevisedTube, ShownTube, Tube
+from earshot.schemas.tube import OpinionTube, RevisedTube, ShownTube, Tube
+from earshot.store.agreement import first_decision, settle
+from earshot.store.inspection_report import known_tubes
 from earshot.store.lease import lease
 from earshot.store.parts import write_part
 from earshot.store.reviewed import tubes_named
 from earshot.store.snapshot import Snapshot
 from earshot.store.workspace import Workspace, write_atomic
+
+Rows = dict[type[Record], list[tuple[str, str, Record]]]
 
 _AT_ONCE = 100
 _TO_DO = "to_do.json"
@@ -43,6 +57,9 @@ class Collected:
 
     Attributes:
         inspections: new decisions.
+        opinions: new second opinions and answers about known truths.
+        settled: differences between two people that a rule settled, or left to a third.
+        questions: new verdicts on questions.
         tubes: tubes that people changed or drew.
         videos: of which something was decided.
         phantoms: results that nobody made, dropped.
@@ -50,15 +67,27 @@ class Collected:
     """
 
     inspections: int = 0
+    opinions: int = 0
+    settled: int = 0
+    questions: int = 0
     tubes: int = 0
     videos: set[str] = field(default_factory=set)
     phantoms: int = 0
     faults: list[tuple[str, str]] = field(default_factory=list)
 
+    def add(self, other: Collected) -> None:
+        """Count what another project gave."""
+        for name, value in vars(other).items():
+            mine = getattr(self, name)
+            setattr(self, name, mine | value if isinstance(value, set) else mine + value)
+
     @property
     def line(self) -> str:
         """It in one line."""
-        more = f", {self.phantoms} phantom results dropped" if self.phantoms else ""
+        more = f", {self.opinions} opinions" if self.opinions else ""
+        more += f", {self.settled} differences" if self.settled else ""
+        more += f", {self.questions} questions" if self.questions else ""
+        more += f", {self.phantoms} phantom results dropped" if self.phantoms else ""
         failed = f", {len(self.faults)} to be looked at again" if self.faults else ""
         return f"{self.inspections} inspections, {self.tubes} tubes changed or drawn{more}{failed}"
 
@@ -80,14 +109,18 @@ def collect(snapshot: Snapshot, desk: Desk) -> Collected:
             answered = [task for task in tasks if task["annotations"]]
             _keep_raw(desk, answered)
             new = _unknown(snapshot, desk, answered)
-            if new:
+            if new and desk.role == "question":
+                _take_in_questions(snapshot, desk, new, told)
+            elif new:
                 known = pushed.find({task["data"]["uid"] for task, _ in new})
                 _take_in(snapshot, desk, new, known, told)
+            if desk.role in ("first", "second"):
+                _settle(snapshot, desk, answered, told)
             moments = [datetime.fromisoformat(task["updated_at"]) for task in tasks]
             latest = max([*moments, *([latest] if latest else [])])
         if latest != since:
             cursor = {"project": desk.project, "url": desk.client.url, "at": str(latest)}
-            file = desk.workspace.label_studio / "cursor.json"
+            file = note_of(desk.workspace, "cursor", desk.role)
             write_atomic(file, json.dumps(cursor).encode())
         return told
 
@@ -111,7 +144,7 @@ def _note(workspace: Workspace, videos: set[str]) -> None:
 
 
 def _cursor(desk: Desk) -> datetime | None:
-    file = desk.workspace.label_studio / "cursor.json"
+    file = note_of(desk.workspace, "cursor", desk.role)
     known = json.loads(file.read_bytes()) if file.exists() else {}
     if (known.get("project"), known.get("url")) != (desk.project, desk.client.url):
         return None
@@ -134,17 +167,34 @@ def _keep_raw(desk: Desk, tasks: Sequence[Json]) -> None:
 
 def _unknown(snapshot: Snapshot, desk: Desk, tasks: Sequence[Json]) -> list[tuple[Json, Json]]:
     """Return (task, annotation) of decisions that are not committed yet, by moment."""
-    videos = sorted({video_of(task["data"]["event_id"]) for task in tasks})
-    table = snapshot.table(Inspection, videos) if videos else None
-    known = set() if table is None else set(table.column("inspection_id").to_pylist())
+    videos = sorted({_video_of(task) for task in tasks})
+    kinds: tuple[type[Record], ...] = (Inspection, Opinion)
+    if desk.role == "question":
+        kinds = (QuestionInspection,)
+    known = {
+        row
+        for kind in kinds
+        if videos
+        for row in snapshot.table(kind, videos).column(kind.KEY[0]).to_pylist()
+    }
     pairs = [
         (task, annotation)
         for task in tasks
         for annotation in task["annotations"]
-        if not annotation["was_cancelled"]
-        and inspection_of(desk.project, task, annotation) not in known
+        if not annotation["was_cancelled"] and _id_of(desk, task, annotation) not in known
     ]
     return sorted(pairs, key=lambda pair: str(pair[1]["updated_at"]))
+
+
+def _id_of(desk: Desk, task: Json, annotation: Json) -> str:
+    if desk.role == "question":
+        return verdict_id(desk.project, task, annotation)
+    return inspection_of(desk.project, task, annotation)
+
+
+def _video_of(task: Json) -> str:
+    data = task["data"]
+    return video_of(data.get("event_id") or data["question_id"])
 
 
 def _take_in(
@@ -155,12 +205,11 @@ def _take_in(
     told: Collected,
 ) -> None:
     """Read decisions and commit them."""
-    rows: dict[type[Record], list[tuple[str, str, Record]]] = {
-        kind: [] for kind in (Inspection, RevisedTube, ShownTube)
-    }
+    rows: Rows = {}
     ledger: list[LedgerRow] = []
+    deciding: set[str] = set()
     for task, annotation in new:
-        video_id = video_of(task["data"]["event_id"])
+        video_id = _video_of(task)
         pushed = known.get(task["data"]["uid"])
         dense = dict(pushed.tubes) if pushed else {}
         try:
@@ -173,27 +222,118 @@ def _take_in(
             continue
         if decision is None:
             continue
-        for kind, records in _records(decision, dense).items():
-            rows[kind] += [(video_id, "", record) for record in records]
+        opinion: OpinionKind | None
+        opinion = "second" if desk.role == "second" else "gold" if is_gold(task["data"]) else None
+        if opinion is None:
+            decision = _resolving(snapshot, desk, decision)
+            deciding.add(video_id)
+        for kind, records in _records(decision, dense, opinion).items():
+            rows.setdefault(kind, []).extend((video_id, "", record) for record in records)
         ledger += [
             _row(snapshot, task, "filtered", "phantom_region", said, str(annotation["id"]))
             for said in decision.phantoms
         ]
-        told.inspections += 1
-        told.tubes += len(decision.revised)
+        told.inspections += opinion is None
+        told.opinions += opinion is not None
+        told.tubes += 0 if opinion else len(decision.revised)
         told.phantoms += len(decision.phantoms)
-        told.videos.add(video_id)
-    if ledger or rows[Inspection]:
-        people = bool(rows[Inspection])
-        _note(desk.workspace, videos_to_do(desk.workspace) | told.videos)
-        write_part(desk.workspace, INSPECT, [], ledger, rows, people_work=people)
-        snapshot.refresh()
+    told.videos |= deciding
+    _commit(snapshot, desk, rows, ledger, deciding)
 
 
-def _records(decision: Decision, dense: dict[str, Tube]) -> dict[type[Record], Sequence[Record]]:
+def _commit(
+    snapshot: Snapshot, desk: Desk, rows: Rows, ledger: Sequence[LedgerRow], deciding: set[str]
+) -> None:
+    """Commit rows; the videos of those that decide something are noted for the build."""
+    if not (ledger or rows):
+        return
+    if deciding:
+        _note(desk.workspace, videos_to_do(desk.workspace) | deciding)
+    write_part(desk.workspace, INSPECT, [], ledger, rows, people_work=bool(rows))
+    snapshot.refresh()
+
+
+def _records(
+    decision: Decision, dense: dict[str, Tube], opinion: OpinionKind | None
+) -> dict[type[Record], Sequence[Record]]:
     known = dense | {each.digest: Tube(**each.model_dump()) for each in decision.revised}
     shown = tubes_named(decision.inspection, known)
-    return {Inspection: [decision.inspection], RevisedTube: decision.revised, ShownTube: shown}
+    if opinion is None:
+        return {Inspection: [decision.inspection], RevisedTube: decision.revised, ShownTube: shown}
+    kept = [OpinionTube(**each.model_dump()) for each in shown]
+    return {
+        Opinion: [Opinion(**decision.inspection.model_dump(), kind=opinion)],
+        OpinionTube: kept,
+    }
+
+
+def _resolving(snapshot: Snapshot, desk: Desk, decision: Decision) -> Decision:
+    """Return a third person's decision with those that it settles."""
+    if desk.role != "third":
+        return decision
+    mine = decision.inspection
+    about = [
+        each
+        for each in from_table(Inspection, snapshot.table(Inspection, [video_of(mine.event_id)]))
+        if each.event_id == mine.event_id and each.inspected_by == "human"
+        if each.verdict == "unsure" and not each.takes_back and each.at < mine.at
+    ]
+    last = max(about, key=lambda row: row.at, default=None)
+    changes = {"resolved_from": last and (last.resolved_from or last.inspection_id)}
+    return replace(decision, inspection=mine.model_copy(update=changes))
+
+
+def _settle(snapshot: Snapshot, desk: Desk, tasks: Sequence[Json], told: Collected) -> None:
+    """Commit what follows from two people's decisions about one event."""
+    videos = sorted({_video_of(task) for task in tasks})
+    opinions = from_table(Opinion, snapshot.table(Opinion, videos)) if videos else []
+    seconds = {
+        e.event_id: e for e in sorted(opinions, key=lambda row: row.at) if e.kind == "second"
+    }
+    if not seconds:
+        return
+    inspections = from_table(Inspection, snapshot.table(Inspection, videos))
+    known = known_tubes(snapshot, videos)
+    rows: Rows = {}
+    for event_id, second in sorted(seconds.items()):
+        about = [each for each in inspections if each.event_id == event_id]
+        first = first_decision(about)
+        made = first and settle(first, second, known, desk.config.agree_iou)
+        if not made or any(each.inspection_id == made.inspection_id for each in about):
+            continue
+        of_second = [
+            known[tube.after_digest]
+            for tube in made.tubes
+            if tube.verdict in ("fixed", "added") and tube.after_digest in known
+        ]
+        revised = [RevisedTube(**tube.model_dump()) for tube in of_second]
+        made_of: dict[type[Record], Sequence[Record]] = {
+            Inspection: [made],
+            RevisedTube: revised,
+            ShownTube: tubes_named(made, known),
+        }
+        for kind, records in made_of.items():
+            rows.setdefault(kind, []).extend((video_of(event_id), "", one) for one in records)
+        told.settled += 1
+        told.videos.add(video_of(event_id))
+    _commit(snapshot, desk, rows, (), {video for video, _, _ in rows.get(Inspection, ())})
+
+
+def _take_in_questions(
+    snapshot: Snapshot, desk: Desk, new: Sequence[tuple[Json, Json]], told: Collected
+) -> None:
+    """Read verdicts on questions and commit them."""
+    rows: list[tuple[str, str, Record]] = []
+    for task, annotation in new:
+        try:
+            verdict = read_verdict(desk.project, task, annotation)
+        except AnnotationError as error:
+            place = f"{desk.client.url}/projects/{desk.project}/data?task={task['id']}"
+            told.faults.append((place, str(error)))
+            continue
+        rows.append((_video_of(task), "", verdict))
+        told.questions += 1
+    _commit(snapshot, desk, {QuestionInspection: rows} if rows else {}, (), set())
 
 
 def _sent(task: Json, annotation: Json, pushed: PushedTask | None) -> Sequence[Any]:

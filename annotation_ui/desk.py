@@ -5,6 +5,9 @@ kept of the round trip lies in the workspace's `label_studio/`:
 
     media/clips/   what the server shows          pushed/   what each task showed, as it was then
     raw/           every answer of the server     project.json, cursor.json
+
+People work in up to four projects: what waits (`first`), second opinions that don't see the first
+ones (`second`), what two people differ about (`third`), and questions (`question`).
 """
 
 from __future__ import annotations
@@ -13,17 +16,28 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from earshot.annotation_ui.client import Json, LabelStudio
-from earshot.annotation_ui.labeling import labeling_config
+from earshot.annotation_ui.labeling import labeling_config, question_config
 from earshot.annotation_ui.server import ServerFolder, find
 from earshot.annotation_ui.show import MODEL_VERSION
 from earshot.errors import ConfigError, ServerError
 from earshot.schemas.config import LabelStudioConfig
-from earshot.store.workspace import Workspace, write_atomic
+from earshot.schemas.ids import h8
+from earshot.store.workspace import Workspace, disk_fault, write_atomic
 
 CLIPS = "clips"
 _TITLE_LENGTH = 50  # the server takes no more
+
+Role = Literal["first", "second", "third", "question"]
+ROLES: tuple[Role, ...] = ("first", "second", "third", "question")
+_SUFFIXES: dict[Role, str] = {
+    "first": "",
+    "second": " - second opinions",
+    "third": " - differences",
+    "question": " - questions",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,7 @@ class Desk:
         client: of the server.
         media_root: the folder that the server shows, as this machine sees it.
         project: number of the project.
+        role: what people do there.
         is_new: it was made just now, because there was none or it was deleted.
     """
 
@@ -44,12 +59,8 @@ class Desk:
     client: LabelStudio
     media_root: Path
     project: int
+    role: Role = "first"
     is_new: bool = False
-
-    @property
-    def clips(self) -> Path:
-        """Where clips are put."""
-        return self.media_root / CLIPS
 
     @property
     def address(self) -> str:
@@ -57,36 +68,61 @@ class Desk:
         return f"{self.client.url}/projects/{self.project}/data"
 
 
-def open_desk(workspace: Workspace, config: LabelStudioConfig, *, make: bool = True) -> Desk:
+def open_desk(
+    workspace: Workspace, config: LabelStudioConfig, role: Role = "first", *, make: bool = True
+) -> Desk:
     """Return the desk of a workspace.
 
     Args:
         workspace: whose.
         config: settings.
+        role: what people do there.
         make: make the project where it is missing.
 
     Raises:
         ServerError: if no server runs or answers, or there is no project and none is to be made.
         ConfigError: if the token is missing.
+        WorkspaceError: when the disk of the media root fails.
     """
     client, media_root = _server(workspace, config)
-    found = _project(workspace, config, client)
+    title = _title(workspace, config, role)
+    found = _project(workspace, role, title, client)
     if found is None and not make:
         raise ServerError(
             f"Label Studio at {client.url} has no project of this workspace (any more): push first "
             "with `earshot inspect push`; what was collected before stays"
         )
-    (media_root / CLIPS).mkdir(parents=True, exist_ok=True)
-    told = found or client.post("/api/projects/", _settings(_title(workspace, config)))
+    try:
+        (media_root / CLIPS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_fault(media_root / CLIPS, error) from error
+    told = found or client.post("/api/projects/", _settings(title, role))
     number = int(told["id"])
     if make:
-        if found and found["label_config"] != labeling_config():
-            client.patch(f"/api/projects/{number}/", {"label_config": labeling_config()})
+        shown = config_of(role)
+        if found and found["label_config"] != shown:
+            client.patch(f"/api/projects/{number}/", {"label_config": shown})
         # The server's own view of the path; where it runs elsewhere, only the end is the same.
         client.serve_folder(number, str(media_root / CLIPS), CLIPS)
     place = {"url": client.url, "project": number}
-    write_atomic(workspace.label_studio / "project.json", json.dumps(place).encode())
-    return Desk(workspace, config, client, media_root, number, found is None)
+    write_atomic(note_of(workspace, "project", role), json.dumps(place).encode())
+    return Desk(workspace, config, client, media_root, number, role, found is None)
+
+
+def note_of(workspace: Workspace, what: str, role: Role) -> Path:
+    """Return the file that keeps something about a project."""
+    end = "" if role == "first" else f"-{role}"
+    return workspace.label_studio / f"{what}{end}.json"
+
+
+def roles_of(workspace: Workspace) -> list[Role]:
+    """Return the roles that have, or had, a project."""
+    return [role for role in ROLES if note_of(workspace, "project", role).exists()]
+
+
+def config_of(role: Role) -> str:
+    """Return the labeling config of a role."""
+    return question_config() if role == "question" else labeling_config()
 
 
 def _server(workspace: Workspace, config: LabelStudioConfig) -> tuple[LabelStudio, Path]:
@@ -97,7 +133,7 @@ def _server(workspace: Workspace, config: LabelStudioConfig) -> tuple[LabelStudi
                 f"environment variable {config.token_env} (label_studio.token_env) is not set: "
                 f"expected a personal access token for {config.url}"
             )
-        return LabelStudio(config.url, token), Path(config.media_root)
+        return LabelStudio(config.url, token, config.timeout_s), Path(config.media_root)
     folder = ServerFolder(workspace.label_studio)
     login = find(folder)
     if login is None:
@@ -105,33 +141,37 @@ def _server(workspace: Workspace, config: LabelStudioConfig) -> tuple[LabelStudi
             f"no Label Studio runs for {workspace.root}: start it with `earshot inspect serve "
             f"-w {workspace.root}`, or set label_studio.url to one that exists"
         )
-    return LabelStudio(login.url, login.token), folder.media
+    return LabelStudio(login.url, login.token, config.timeout_s), folder.media
 
 
-def _project(workspace: Workspace, config: LabelStudioConfig, client: LabelStudio) -> Json | None:
+def _project(workspace: Workspace, role: Role, title: str, client: LabelStudio) -> Json | None:
     """Return the project that was used before, or the one of that title."""
-    file = workspace.label_studio / "project.json"
+    file = note_of(workspace, "project", role)
     known = json.loads(file.read_bytes()) if file.exists() else {}
     if known.get("url") == client.url and (found := client.project(known["project"])):
         return found
-    return client.find_project(_title(workspace, config))
+    return client.find_project(title)
 
 
-def _title(workspace: Workspace, config: LabelStudioConfig) -> str:
-    return (config.project or f"earshot {workspace.root.name}")[:_TITLE_LENGTH]
+def _title(workspace: Workspace, config: LabelStudioConfig, role: Role) -> str:
+    title, end = config.project or f"earshot {workspace.root.name}", _SUFFIXES[role]
+    most = _TITLE_LENGTH - len(end)
+    if len(title) > most:  # two that begin alike must not share a project
+        title = f"{title[: most - 9]}~{h8(title)}"
+    return title + end
 
 
-def _settings(title: str) -> Json:
+def _settings(title: str, role: Role = "first") -> Json:
     return {
         "title": title,
-        "label_config": labeling_config(),
+        "label_config": config_of(role),
         "model_version": MODEL_VERSION,
         # Least certain first, by the prediction's score.
         "sampling": "Uncertainty sampling",
         # A skipped task would count as answered here and there: `unsure` says it plainly.
         "show_skip_button": False,
         "show_instruction": False,  # it would pop up each time; the button stays
-        "expert_instruction": _INSTRUCTION,
+        "expert_instruction": _ASK if role == "question" else _INSTRUCTION,
     }
 
 
@@ -143,3 +183,9 @@ _INSTRUCTION = (
     "video hop size to 1 once (gear beside the video)."
 )
 """Written by us alone: the page takes it as markup."""
+
+_ASK = (
+    "Play the clip and read the question. Is it clear, is the answer right and the only right one, "
+    "and are its boxes and times right? Then <b>a</b> ok, <b>r</b> reject with a reason, <b>s</b> "
+    "unsure, and <b>Ctrl+Enter</b>."
+)

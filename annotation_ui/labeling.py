@@ -8,7 +8,7 @@ name a nameless region): what `lint` finds would be found by the annotators othe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from xml.etree import ElementTree
@@ -45,10 +45,25 @@ CONTROLS: dict[str, Control] = {
     "box_reason": Control("Choices", "video", BOX_REASONS),
     "comment": Control("TextArea", "video"),
 }
+QUESTION_REASONS = (
+    "question unclear",
+    "answer wrong",
+    "more than one right answer",
+    "box wrong",
+    "time wrong",
+)
+QUESTION_CONTROLS: dict[str, Control] = {
+    **{name: CONTROLS[name] for name in ("object", "box", "span", "verdict", "comment")},
+    "reason": Control("Choices", "video", QUESTION_REASONS),
+}
 _MEDIA = ("video", "audio", "fps")
 _WORDS = ("question", "caption", "expected", "provenance")
 FIELDS = frozenset(("uid", "event_id", "objects", "shown", *_MEDIA, *_WORDS))
 """What a task's `data` holds; the config may name no other variable."""
+QUESTION_FIELDS = frozenset(
+    ("uid", "question_id", "objects", *_MEDIA, "question", "answer", "provenance")
+)
+"""The same of a task about a question."""
 
 # `timelinelabels` beside boxes give phantom results (label-studio #9744), HyperText runs markup.
 _FORBIDDEN_TAGS = frozenset({"TimelineLabels", "HyperText"})
@@ -63,24 +78,41 @@ _TAKEN = frozenset("u0123456789") | {"space", "backspace", "escape"}
 
 
 def labeling_config() -> str:
-    """Return the labeling config as XML."""
+    """Return the labeling config of events as XML."""
     return files("earshot.annotation_ui").joinpath("labeling.xml").read_text("utf-8")
 
 
-def lint(config: str) -> list[str]:
-    """Return what in a labeling config does not fit the adapter; empty where all fits."""
+def question_config() -> str:
+    """Return the labeling config of questions as XML."""
+    return files("earshot.annotation_ui").joinpath("labeling_question.xml").read_text("utf-8")
+
+
+def lint(
+    config: str,
+    controls: Mapping[str, Control] = CONTROLS,
+    fields: frozenset[str] = FIELDS,
+) -> list[str]:
+    """Return what in a labeling config does not fit the adapter; empty where all fits.
+
+    Args:
+        config: XML.
+        controls: the tags that the adapter reads.
+        fields: what a task's data holds.
+    """
     try:
         root = ElementTree.fromstring(config)  # noqa: S314 - our own file, or a person's own
     except ElementTree.ParseError as error:
         return [f"the config is no XML: {error}"]
     tags = list(root.iter())
     named = {tag.get("name"): tag for tag in tags if tag.get("name")}
-    found = [*_controls(named), *_tags(tags), *_hotkeys(tags)]
+    found = [*_controls(named, controls), *_tags(tags, fields), *_hotkeys(tags)]
     return [*found, *_names(tags)]
 
 
-def _controls(named: dict[str | None, ElementTree.Element]) -> Iterator[str]:
-    for name, control in CONTROLS.items():
+def _controls(
+    named: dict[str | None, ElementTree.Element], controls: Mapping[str, Control]
+) -> Iterator[str]:
+    for name, control in controls.items():
         tag = named.get(name)
         if tag is None:
             yield f"no tag is named {name!r}: expected <{control.tag} name={name!r}>"
@@ -97,14 +129,14 @@ def _controls(named: dict[str | None, ElementTree.Element]) -> Iterator[str]:
             yield f"{name!r} offers {list(values)}, expected {list(control.values)}"
 
 
-def _tags(tags: list[ElementTree.Element]) -> Iterator[str]:
+def _tags(tags: list[ElementTree.Element], fields: frozenset[str]) -> Iterator[str]:
     for tag in tags:
         if tag.tag in _FORBIDDEN_TAGS:
             yield f"<{tag.tag}> is forbidden here: see annotation_ui/labeling.py"
         for attribute, value in tag.attrib.items():
             if (tag.tag, attribute) in _FORBIDDEN:
                 yield f"<{tag.tag} {attribute}=...> leaves the page empty: take it out"
-            if value.startswith("$") and value[1:] not in FIELDS:
+            if value.startswith("$") and value[1:] not in fields:
                 yield f"<{tag.tag} {attribute}={value!r}>: tasks have no field {value[1:]!r}"
     for kind, needed in _NEEDED.items():
         of_kind = [tag for tag in tags if tag.tag == kind]

@@ -1,38 +1,43 @@
 """Gives people the events that nobody has inspected: cuts clips, makes tasks, sends what is new.
 
 Takes a snapshot and a desk. Sending again sends nothing: a task is known by its event and what is
-shown of it. Answered events stay answered, unless CONTRACTS 2 says that their verdict ended.
+shown of it. Answered events stay answered, unless CONTRACTS 2 says that their verdict ended. The
+desk's role says which events wait there; hidden among the first ones are some whose truth is known.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.desk import CLIPS, Desk
 from earshot.annotation_ui.pushed import PushedTasks
+from earshot.annotation_ui.sdk_check import Check
 from earshot.annotation_ui.show import Shown, task_of
 from earshot.errors import ItemError
 from earshot.media.child import Worker
 from earshot.media.fetch import local_file
-from earshot.media.review_clip import ClipPlan, cut_clip, plan_clip
+from earshot.media.review_clip import CANT_WRITE, ClipPlan, cut_clip, plan_clip
 from earshot.schemas.arrow import from_table
 from earshot.schemas.base import Record, to_pairs
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.ids import h8
-from earshot.schemas.inspection import Inspection
+from earshot.schemas.inspection import Inspection, Opinion
 from earshot.schemas.object import Object
 from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
 from earshot.store.lease import lease
 from earshot.store.reviewed import people_verdict, tubes_of
 from earshot.store.snapshot import Snapshot
+from earshot.store.workspace import disk_fault
 
 AT_ONCE = 200
 """Tasks an import: far below the server's limits on one request."""
@@ -44,6 +49,8 @@ _VIDEOS_AT_ONCE = 100
 R = TypeVar("R", bound=Record)
 Open = Callable[[Video], AbstractContextManager[Path]]
 Progress = Callable[[int, int], None]
+Tasks = list[tuple[Mapping[str, Any], Sequence[Tube]]]
+Wanted = tuple[str, str, int | None]  # event, video, and of a hidden task how often before
 
 
 @dataclass
@@ -75,6 +82,43 @@ class Pushed:
         )
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """An event that may be shown.
+
+    Attributes:
+        shown: what people would see.
+        verdict: what they say of it as it is now, None if nothing.
+        seconds: second opinions on it.
+    """
+
+    shown: Shown
+    verdict: Inspection | None
+    seconds: Sequence[Opinion]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether people have decided about it and none differs."""
+        return self.verdict is not None and not self.verdict.is_open_dispute
+
+    def state(self, desk: Desk) -> Literal["waits", "answered", "elsewhere"]:
+        """Return what is to be done with it at a desk."""
+        if desk.role == "first":
+            return "waits" if self.verdict is None else "answered"
+        if desk.role == "third":
+            # What two differ about, and what one could not tell.
+            is_open = self.verdict is not None and self.verdict.verdict == "unsure"
+            return "waits" if is_open else "elsewhere"
+        if not is_drawn(self.shown.event.event_id, desk.config.second_share):
+            return "elsewhere"
+        digests = sorted(self.shown.digests.values())
+        seen = [
+            sorted(tube.before_digest for tube in each.tubes if tube.before_digest)
+            for each in self.seconds
+        ]
+        return "answered" if digests in seen else "waits"
+
+
 def media_of(snapshot: Snapshot) -> Open:
     """Return what gives the local file of a video."""
 
@@ -86,8 +130,16 @@ def media_of(snapshot: Snapshot) -> Open:
     return give
 
 
-def push(snapshot: Snapshot, desk: Desk, progress: Progress | None = None) -> Pushed:
-    """Send every event that waits for people, the least certain first.
+def push(
+    snapshot: Snapshot, desk: Desk, progress: Progress | None = None, check: Check | None = None
+) -> Pushed:
+    """Send every event that waits for people at a desk, the least certain first.
+
+    Args:
+        snapshot: of the build.
+        desk: where.
+        progress: told how many of how many are sent.
+        check: refuses tasks that do not fit (`sdk_check.task_check`).
 
     Raises:
         ServerError: if the server fails; what it has taken in stays, and is not sent again.
@@ -96,24 +148,68 @@ def push(snapshot: Snapshot, desk: Desk, progress: Progress | None = None) -> Pu
     with lease(desk.workspace, LEASE, ()):
         told = Pushed()
         waiting: list[tuple[float, str, str, str]] = []
-        for shown, is_answered in _events(snapshot, desk):
-            if is_answered:
-                told.answered += 1
-            else:
-                event = shown.event
+        golds: list[Shown] = []
+        for each in _events(snapshot, desk):
+            shown, state = each.shown, each.state(desk)
+            event = shown.event
+            if state == "waits":
                 waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
-        new = _unsent(desk, waiting, told)
+            told.answered += state == "answered"
+            if event.event_id in desk.config.gold and each.is_settled:
+                golds.append(shown)
+        new: list[Wanted] = [(*one, None) for one in _unsent(desk, waiting, told)]
+        if desk.role == "first" and golds:
+            new += _hidden(desk, golds, told.answered + told.there + len(new))
         kept = PushedTasks(desk.workspace.label_studio / "pushed")
-        for at in range(0, len(new), AT_ONCE):
-            batch = new[at : at + AT_ONCE]
-            tasks = _tasks(snapshot, desk, batch, told)
-            if tasks:
-                kept.keep(tasks)  # before the server knows: an answer always finds its tubes
-                desk.client.import_tasks(desk.project, [task for task, _ in tasks])
-                told.sent += len(tasks)
-            if progress:
-                progress(min(at + AT_ONCE, len(new)), len(new))
+        # The server takes one batch in while the next is made.
+        with ThreadPoolExecutor(1) as sender:
+            sending: list[Future[list[int]]] = []
+            for at in range(0, len(new), AT_ONCE):
+                tasks = _tasks(snapshot, desk, new[at : at + AT_ONCE], told, check)
+                _await(sending)
+                if tasks:
+                    kept.keep(tasks)  # before the server knows: an answer always finds its tubes
+                    sent = [task for task, _ in tasks]
+                    sending.append(sender.submit(desk.client.import_tasks, desk.project, sent))
+                    told.sent += len(tasks)
+                if progress:
+                    progress(min(at + AT_ONCE, len(new)), len(new))
+            _await(sending)
         return told
+
+
+def _await(sending: list[Future[list[int]]]) -> None:
+    """Wait until what is on its way was taken in; raises what went wrong there."""
+    while sending:
+        sending.pop().result()
+
+
+def has_open(snapshot: Snapshot) -> bool:
+    """Whether any event was ever called unsure: by a person, or because two people differ."""
+    rows = snapshot.table(Inspection)
+    pairs = zip(*(rows.column(n).to_pylist() for n in ("verdict", "inspected_by")), strict=True)
+    return ("unsure", "human") in set(pairs)
+
+
+def _hidden(desk: Desk, golds: Sequence[Shown], n_events: int) -> list[Wanted]:
+    """Return which events of known truth are to be asked once more, and how often they were.
+
+    Args:
+        desk: where.
+        golds: these events.
+        n_events: how many others were ever sent there, or are about to be.
+    """
+    wanted = [
+        replace(golds[number % len(golds)], gold=number // len(golds))
+        for number in range(int(desk.config.gold_share * n_events))
+    ]
+    uids = [shown.uid for shown in wanted]
+    there = {task["data"]["uid"] for task in desk.client.tasks_with(desk.project, "uid", uids)}
+    return [
+        (shown.event.event_id, shown.event.video_id, shown.gold)
+        for shown in wanted
+        if shown.uid not in there
+    ]
 
 
 def _unsent(
@@ -134,36 +230,57 @@ def _unsent(
 
 
 def _tasks(
-    snapshot: Snapshot, desk: Desk, batch: Sequence[tuple[str, str]], told: Pushed
-) -> list[tuple[Mapping[str, Any], Sequence[Tube]]]:
+    snapshot: Snapshot,
+    desk: Desk,
+    batch: Sequence[Wanted],
+    told: Pushed,
+    check: Check | None,
+) -> Tasks:
     """Return the tasks of some events in order, with their clips in place."""
-    events = [event_id for event_id, _ in batch]
-    videos = sorted({video_id for _, video_id in batch})
+    events = {event_id for event_id, _, _ in batch}
+    videos = sorted({video_id for _, video_id, _ in batch})
     found = {
-        shown.event.event_id: shown
-        for shown, _ in _events(snapshot, desk, videos)
-        if shown.event.event_id in set(events)
+        each.shown.event.event_id: each.shown
+        for each in _events(snapshot, desk, videos)
+        if each.shown.event.event_id in events
     }
     give = media_of(snapshot)
-    made: list[tuple[Mapping[str, Any], Sequence[Tube]]] = []
+    made: Tasks = []
     with Worker(snapshot.build.config.run.limit_s) as worker:
-        for event_id in events:
-            shown = found[event_id]
+        for event_id, _, gold in batch:
+            shown = replace(found[event_id], gold=gold)
             try:
-                _cut(shown, desk, give, worker)
+                plan = _plan(shown.video, shown.event, desk)
+                put_clip(shown.clip, shown.video, plan, desk, give, worker)
+                task = task_of(shown)
+                if check:
+                    check(task)
             except ItemError as error:
                 told.faults.append((event_id, str(error)))
                 continue
-            made.append((task_of(shown), shown.tubes))
+            made.append((task, shown.tubes))
     return made
 
 
-def _cut(shown: Shown, desk: Desk, give: Open, worker: Worker) -> None:
-    """Put the clip of an event into the media root, unless it lies there."""
-    out = desk.media_root / shown.clip
+def put_clip(
+    clip: str, video: Video, plan: ClipPlan, desk: Desk, give: Open, worker: Worker
+) -> None:
+    """Put a clip into the media root, unless it lies there.
+
+    Raises:
+        ItemError: if the video can't be had or cut.
+        WorkspaceError: when the disk fails.
+    """
+    out = desk.media_root / clip
     if not out.exists():
-        with give(shown.video) as source:
-            worker.call(cut_clip, source, out, _plan(shown.video, shown.event, desk))
+        try:
+            with give(video) as source:
+                worker.call(cut_clip, source, out, plan)
+        except ItemError as error:
+            if error.value and error.value.startswith(CANT_WRITE):
+                number = int(error.value.removeprefix(CANT_WRITE))
+                raise disk_fault(out, OSError(number, os.strerror(number))) from error
+            raise
 
 
 def _plan(video: Video, event: Event, desk: Desk) -> ClipPlan:
@@ -173,18 +290,21 @@ def _plan(video: Video, event: Event, desk: Desk) -> ClipPlan:
     return plan_clip(video.duration_s, video.fps, size, window, desk.config.margin_s)
 
 
+def is_drawn(item_id: str, share: float) -> bool:
+    """Tell whether an item is in a share of all that depends on its id alone."""
+    return int(h8(["share", item_id]), 16) < share * 16**8
+
+
 def _events(
     snapshot: Snapshot, desk: Desk, videos: Sequence[str] | None = None
-) -> Iterator[tuple[Shown, bool]]:
-    """Yield what is shown of each event, and whether people have inspected it."""
+) -> Iterator[Candidate]:
+    """Yield what is shown of each event, and what people said of it."""
     reached = snapshot.reach(INSPECT) if videos is None else videos
     for at in range(0, len(reached), _VIDEOS_AT_ONCE):
         yield from _events_of(snapshot, desk, reached[at : at + _VIDEOS_AT_ONCE])
 
 
-def _events_of(
-    snapshot: Snapshot, desk: Desk, videos: Sequence[str]
-) -> Iterator[tuple[Shown, bool]]:
+def _events_of(snapshot: Snapshot, desk: Desk, videos: Sequence[str]) -> Iterator[Candidate]:
     def rows(kind: type[R]) -> list[R]:
         return from_table(kind, snapshot.table(kind, videos))
 
@@ -192,9 +312,14 @@ def _events_of(
     objects = {each.object_id: each for each in rows(Object)}
     captions = {each.caption_id: each for each in rows(Caption)}
     parts = _grouped(rows(EventObject), lambda row: row.event_id)
-    tubes = _grouped(rows(Tube), lambda row: row.video_id)
+    table = snapshot.table(Tube, videos)
+    digests = dict(
+        zip(*(table.column(name).to_pylist() for name in ("tube_id", "digest")), strict=True)
+    )
+    tubes = _grouped(from_table(Tube, table), lambda row: row.video_id)
     people = [each for each in rows(Inspection) if each.inspected_by == "human"]
     earlier = [*rows(RevisedTube), *(each.tube() for each in rows(ShownTube))] if people else []
+    opinions = [each for each in rows(Opinion) if each.kind == "second"]
     for event in rows(Event):
         video_id = event.video_id
         mine = parts.get(event.event_id, [])
@@ -202,20 +327,27 @@ def _events_of(
         plan = _plan(by_id[video_id], event, desk)
         about = [each for each in people if each.event_id == event.event_id]
         known = [*shown_tubes, *earlier]
-        yield (
-            Shown(
-                video=by_id[video_id],
-                event=event,
-                parts=mine,
-                objects=[objects[part.object_id] for part in mine],
-                tubes=shown_tubes,
-                clip=f"{CLIPS}/{_clip_name(by_id[video_id], plan)}",
-                clock=Clock(plan.offset_s, float(plan.fps), plan.n_frames),
-                captions=[captions[c].text for c in event.caption_ids if c in captions],
-                times_reopened=sum(each.takes_back for each in about),
-            ),
-            people_verdict(event, shown_tubes, about, known) is not None,
+        verdict = people_verdict(event, shown_tubes, about, known)
+        shown = Shown(
+            video=by_id[video_id],
+            event=event,
+            parts=mine,
+            objects=[objects[part.object_id] for part in mine],
+            tubes=shown_tubes,
+            clip=clip_of(by_id[video_id], plan),
+            clock=Clock(plan.offset_s, float(plan.fps), plan.n_frames),
+            captions=[captions[c].text for c in event.caption_ids if c in captions],
+            times_reopened=sum(each.takes_back for each in about),
+            said="; ".join(verdict.reasons) if verdict and desk.role == "third" else "",
+            known_digests=digests,
         )
+        taken_back = max((each.at for each in about if each.takes_back), default=None)
+        seconds = [
+            each
+            for each in opinions
+            if each.event_id == event.event_id and (taken_back is None or each.at > taken_back)
+        ]
+        yield Candidate(shown, verdict, seconds)
 
 
 def _grouped(rows: Sequence[R], key: Callable[[R], str]) -> dict[str, list[R]]:
@@ -225,8 +357,9 @@ def _grouped(rows: Sequence[R], key: Callable[[R], str]) -> dict[str, list[R]]:
     return found
 
 
-def _clip_name(video: Video, plan: ClipPlan) -> str:
+def clip_of(video: Video, plan: ClipPlan) -> str:
+    """Return where in the media root a clip of a video lies."""
     digest = h8(
         [video.sha256, plan.offset_s, str(plan.fps), plan.n_frames, plan.width, plan.height]
     )
-    return f"{video.video_id}-{digest}.mp4"
+    return f"{CLIPS}/{video.video_id}-{digest}.mp4"

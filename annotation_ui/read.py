@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ import numpy.typing as npt
 from earshot.annotation_ui.clip import Clock, Frames
 from earshot.annotation_ui.keys import Key, boxes_at, is_touched, read_keys, without_leftovers
 from earshot.annotation_ui.labeling import EVENT, VERDICTS
+from earshot.annotation_ui.show import seal
 from earshot.errors import ItemError
 from earshot.geometry.intervals import normalise
-from earshot.geometry.tubes import ABSENT, VISIBLE, native_step_s
+from earshot.geometry.tubes import ABSENT, VISIBLE, at, native_step_s
 from earshot.schemas import ids
 from earshot.schemas.base import Interval, canonical_json, digest_of, to_intervals
 from earshot.schemas.inspection import InspectedTube, Inspection, TubeVerdict
@@ -64,7 +66,7 @@ class Decision:
 
 
 @dataclass
-class _Results:
+class Results:
     """An annotation's results, sorted by what they are."""
 
     boxes: dict[str, Json] = field(default_factory=dict)
@@ -101,7 +103,7 @@ def read_decision(
     data = task["data"]
     told = json.loads(data["shown"])
     clock = Clock(told["offset_s"], data["fps"], told["n_frames"])
-    before, left = _sorted(sent), _sorted(annotation.get("result") or ())
+    before, left = sort_results(sent), sort_results(annotation.get("result") or ())
     if len(left.verdict) != 1 or left.verdict[0] not in VERDICTS:
         raise AnnotationError(
             f"verdict {left.verdict}: expected one of {', '.join(VERDICTS)}; open the task, choose "
@@ -113,6 +115,8 @@ def read_decision(
     reader.add(sorted(left.boxes.keys() - told["tubes"].keys()), left)
     segments = _segments(told, clock, before.spans, left)
     verdict = left.verdict[0]
+    if verdict == "ok":
+        reader.check_groups()
     if verdict == "ok" and not segments:
         raise AnnotationError(
             "ok without an event span: draw it on the waveform (t), or reject the event"
@@ -129,11 +133,11 @@ def read_decision(
         segments=segments,
         shown_segments=to_intervals(tuple(map(tuple, told["segments"]))),
         tubes=tuple(reader.inspected),
-        annotator=_annotator(annotation),
+        annotator=annotator_of(annotation),
         at=datetime.fromisoformat(annotation["updated_at"]),
         seconds=max(float(annotation.get("lead_time") or 0.0), 0.0),
         inspected_by="human",
-        raw=_raw(annotation),
+        raw=raw_of(annotation),
     )
     return Decision(inspection, tuple(reader.revised), reader.kept, tuple(left.phantoms))
 
@@ -144,12 +148,19 @@ def inspection_of(project: int, task: Json, annotation: Json) -> str:
     return ids.inspection_id(task["data"]["event_id"], str(project), str(task["id"]), version)
 
 
-def _annotator(annotation: Json) -> str:
+def annotator_of(annotation: Json) -> str:
+    """Return who made an annotation, by number."""
     who = annotation.get("completed_by")
     return f"user-{who.get('id') if isinstance(who, Mapping) else who}"
 
 
-def _raw(annotation: Json) -> str:
+def is_gold(data: Json) -> bool:
+    """Whether a task is one of those whose truth is known."""
+    told = json.loads(data["shown"])
+    return bool(told.get("seal") == seal(data["uid"], is_gold=True))
+
+
+def raw_of(annotation: Json) -> str:
     """Return the annotation as JSON, without the copies of sequences and of the prediction."""
     kept = {name: value for name, value in annotation.items() if name != "prediction"}
     kept["result"] = [
@@ -161,8 +172,9 @@ def _raw(annotation: Json) -> str:
     return canonical_json(kept).decode()
 
 
-def _sorted(results: Sequence[Json]) -> _Results:
-    found = _Results()
+def sort_results(results: Sequence[Json]) -> Results:
+    """Return an annotation's results by what they are."""
+    found = Results()
     texts = {"verdict": found.verdict, "reason": found.reasons}
     for each in results:
         name, kind, value = each.get("from_name"), each.get("type"), each.get("value") or {}
@@ -190,7 +202,7 @@ def _sorted(results: Sequence[Json]) -> _Results:
 
 
 def _segments(
-    told: Json, clock: Clock, sent: Mapping[str, tuple[float, float]], left: _Results
+    told: Json, clock: Clock, sent: Mapping[str, tuple[float, float]], left: Results
 ) -> tuple[Interval, ...]:
     """Return the event's segments as they were left; an edge that nobody moved stays exact."""
     if _are_same(sent, left.spans):
@@ -233,7 +245,7 @@ class _Reader:
         self.revised: list[RevisedTube] = []
         self.kept: dict[str, Tube] = {}
 
-    def compare(self, name: str, shown: Json, sent: Json | None, left: _Results) -> None:
+    def compare(self, name: str, shown: Json, sent: Json | None, left: Results) -> None:
         """Note what became of a tube that was shown."""
         tube = self.dense.get(shown["digest"])
         if sent is None:  # it is unseen in the whole clip: there was no box to judge
@@ -260,12 +272,28 @@ class _Reader:
             self.revised.append(changed)
             self._judge(shown, "fixed", changed)
 
-    def add(self, names: Sequence[str], left: _Results) -> None:
+    def add(self, names: Sequence[str], left: Results) -> None:
         """Note the boxes that a person drew, in an order that does not depend on random names."""
         drawn = [(_keys(left.boxes[name]), name) for name in names]
         for keys, name in sorted(drawn, key=lambda one: (one[0][0].frame, one[0][0].x)):
             if name not in left.box_reasons:
                 self._draw(self._object(name, left), keys, None)
+
+    def check_groups(self) -> None:
+        """Raise AnnotationError where a group has two boxes at one time."""
+        for one, other in combinations(self.kept.values(), 2):
+            if one.object_id != other.object_id or one.object_id not in self.told["groups"]:
+                continue
+            times_s, _, states = one.arrays()
+            seen = times_s[states == VISIBLE]
+            both = seen[at(*other.arrays(), seen)[1] == VISIBLE] if seen.size else seen
+            if both.size:
+                name = next(n for n, of in self.told["labels"].items() if of == one.object_id)
+                raise AnnotationError(
+                    f"{name} has two boxes at frame {self.clock.frames(both[:1])[0]}: expected one "
+                    "around all of the group; open the task, delete the others, update",
+                    name,
+                )
 
     def _judge(
         self, shown: Json, verdict: TubeVerdict, tube: Tube | None, reason: str | None = None
@@ -284,7 +312,7 @@ class _Reader:
             )
         )
 
-    def _object(self, name: str, left: _Results) -> str:
+    def _object(self, name: str, left: Results) -> str:
         label = left.labels.get(name)
         if label not in self.told["labels"]:
             raise AnnotationError(

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+from platformdirs import user_cache_path
+
 from earshot.annotation_ui.client import LabelStudio
 from earshot.annotation_ui.environment import Say, label_studio_command
 from earshot.errors import ServerError
@@ -128,7 +130,19 @@ def serve(folder: ServerFolder, say: Say, port: int | None = None) -> tuple[Logi
             return running, True
         command = label_studio_command(say)
         wanted = port or int(folder.read("server.json").get("port", PORT))
-        return _start(folder, command, _free_port(wanted, exact=port is not None), say), False
+        # From the look for a free port until it listens: two that start at once would find one.
+        with _one_at_a_time():
+            return _start(folder, command, _free_port(wanted, exact=port is not None), say), False
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold what all servers that this user starts have to wait for."""
+    place = user_cache_path("earshot")
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "label-studio-start.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def find(folder: ServerFolder) -> Login | None:

@@ -7,8 +7,8 @@ makes of it is read back in `earshot.annotation_ui.read`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from earshot.geometry.tubes import VISIBLE
 from earshot.schemas.base import digest_of, to_pairs
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
+from earshot.schemas.ids import h8
 from earshot.schemas.object import Object
 from earshot.schemas.tube import Tube
 from earshot.schemas.video import Video
@@ -30,7 +31,7 @@ from earshot.schemas.video import Video
 MODEL_VERSION = "earshot"
 """One for all: a project shows only the predictions of its own model version."""
 
-_COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#911eb4", "#008080", "#9a6324", "#f032e6", "#808000")
+COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#911eb4", "#008080", "#9a6324", "#f032e6", "#808000")
 _GREY = "#7f7f7f"
 
 
@@ -45,6 +46,9 @@ class Shown:
         clock: of the clip.
         captions: what is said of the event.
         times_reopened: how often people's verdicts on it were taken back: it is asked anew.
+        gold: how often it was asked before though its truth is known; None: it is no such task.
+        said: what people said of it before, for whoever settles a difference.
+        known_digests: of tubes by id, where they are known: to make one takes its time.
     """
 
     video: Video
@@ -56,11 +60,15 @@ class Shown:
     clock: Clock
     captions: Sequence[str] = ()
     times_reopened: int = 0
+    gold: int | None = None
+    said: str = ""
+    known_digests: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Digest of each tube by its id: half of a task's time, so once."""
-        return {tube.tube_id: tube.digest for tube in self.tubes}
+        """Digest of each tube by its id."""
+        known = self.known_digests
+        return {tube.tube_id: known.get(tube.tube_id) or tube.digest for tube in self.tubes}
 
     @cached_property
     def uid(self) -> str:
@@ -74,6 +82,7 @@ class Shown:
             sorted(self.digests.values()),
             [self.clock.offset_s, self.clock.fps, self.clock.n_frames],
             self.times_reopened,
+            *([] if self.gold is None else ["gold", self.gold]),
         ]
         return f"{self.event.event_id}+{digest_of(content)[:16]}"
 
@@ -106,7 +115,7 @@ def task_of(shown: Shown) -> dict[str, Any]:
         _span(number, shown.clock.clip_s(start_s), shown.clock.clip_s(end_s), shown.clock)
         for number, (start_s, end_s) in enumerate(spans_of(shown))
     ]
-    address = f"/data/local-files/?d={shown.clip}"
+    address = address_of(shown.clip)
     told = {
         "v": 1,
         "offset_s": shown.clock.offset_s,
@@ -116,6 +125,7 @@ def task_of(shown: Shown) -> dict[str, Any]:
         "labels": labels,
         "groups": sorted(each.object_id for each in shown.objects if each.is_group),
         "tubes": {name: _told(tube, shown.digests[tube.tube_id]) for name, tube in regions.items()},
+        "seal": seal(shown.uid, is_gold=shown.gold is not None),
     }
     data = {
         "uid": shown.uid,
@@ -127,11 +137,28 @@ def task_of(shown: Shown) -> dict[str, Any]:
         "question": f"Who makes the sound: {shown.event.label or shown.event.description}?",
         "caption": "\n".join(shown.captions) or "(no caption)",
         "expected": _expected(shown),
-        "provenance": f"{shown.event.event_id}, {shown.clock.offset_s:.2f} s into the video",
+        "provenance": "; ".join(
+            part
+            for part in (
+                f"{shown.event.event_id}, {shown.clock.offset_s:.2f} s into the video",
+                shown.said,
+            )
+            if part
+        ),
         "shown": json.dumps(told, separators=(",", ":")),
     }
     prediction = {"model_version": MODEL_VERSION, "score": shown.certainty, "result": results}
     return {"data": data, "predictions": [prediction]}
+
+
+def address_of(clip: str) -> str:
+    """Return where the server shows a clip of its media root."""
+    return f"/data/local-files/?d={clip}"
+
+
+def seal(uid: str, *, is_gold: bool) -> str:
+    """Return what tells a task whose truth is known from another, to us and not to people."""
+    return h8([uid, "gold" if is_gold else "plain"])
 
 
 def _told(tube: Tube, digest: str) -> dict[str, Any]:
@@ -172,7 +199,7 @@ def _object_labels(shown: Shown, labels: dict[str, str]) -> list[dict[str, str]]
     sounding = {part.object_id for part in shown.parts if part.sounding}
     made = []
     for number, (label, object_id) in enumerate(labels.items()):
-        colour = _COLOURS[number % len(_COLOURS)] if object_id in sounding else _GREY
+        colour = COLOURS[number % len(COLOURS)] if object_id in sounding else _GREY
         one = {"value": label, "background": colour}
         made.append(one | ({"hotkey": str(number + 1)} if number < 9 else {}))
     return made

@@ -22,6 +22,9 @@ TOLERANCE_S = 1e-6
 # What a threshold on an IoU forgives: floats put some IoUs of exactly 0.9 below 0.9.
 IOU_TOLERANCE = 1e-9
 
+# Of so many samples at most are lines tried number by number, of more as arrays.
+_SCALAR_UP_TO = 48
+
 States: TypeAlias = npt.NDArray[np.int8]
 Indices: TypeAlias = npt.NDArray[np.intp]
 
@@ -286,13 +289,30 @@ def _farthest(times: FloatArray, boxes: FloatArray, first: int, last: int, min_i
 
 
 def _line_fits(times: FloatArray, boxes: FloatArray, first: int, last: int, min_iou: float) -> bool:
-    if last - first < 2:
-        return True
-    # Not `_lerp`: thinning asks for this dozens of times a tube, of a few samples each.
-    inner, span_s = slice(first + 1, last), times[last] - times[first]
-    weight = ((times[inner] - times[first]) / span_s)[:, None]
-    line = boxes[first] + weight * (boxes[last] - boxes[first])
-    return bool(np.all(box_iou(line, boxes[inner]) >= min_iou))
+    inner = slice(first + 1, last)
+    weight = (times[inner] - times[first]) / (times[last] - times[first])
+    if last - first > _SCALAR_UP_TO:
+        line = boxes[first] + weight[:, None] * (boxes[last] - boxes[first])
+        return bool(np.all(box_iou(line, boxes[inner]) >= min_iou))
+    # Thinning asks for this dozens of times a tube, of a few samples each: numbers beat arrays.
+    start, end = boxes[first].tolist(), boxes[last].tolist()
+    pairs = zip(weight.tolist(), boxes[inner].tolist(), strict=True)
+    return all(_iou_on_line(start, end, w, box) >= min_iou for w, box in pairs)
+
+
+def _iou_on_line(start: list[float], end: list[float], weight: float, box: list[float]) -> float:
+    """Return the IoU of a box with the one at a share of the way; the numbers of `box_iou`."""
+    a, b, c, d = start
+    x1, y1 = a + weight * (end[0] - a), b + weight * (end[1] - b)
+    x2, y2 = c + weight * (end[2] - c), d + weight * (end[3] - d)
+    left, top, right, bottom = box
+    width = (x2 if x2 < right else right) - (x1 if x1 > left else left)  # noqa: FURB136
+    height = (y2 if y2 < bottom else bottom) - (y1 if y1 > top else top)  # noqa: FURB136
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    whole = (x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - shared
+    return shared / whole if shared > 0 else 0.0
 
 
 def _check_iou(min_iou: float) -> None:

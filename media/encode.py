@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -51,20 +52,25 @@ def write_mp4(
         raise ValueError(f"frame size {size[0]}x{size[1]}: expected even sides; round them to even")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if is_streamed else {})
-    with av.open(str(partial), "w", format="mp4", container_options=options) as out:
-        video = out.add_stream("libx264", rate=fps, options=VIDEO_OPTIONS)
-        video.width, video.height = size
-        video.pix_fmt = "yuv420p"
-        video.gop_size = gop_frames
-        video.codec_context.thread_count = 1
-        sound_packets = _encode_sound(out, sound) if sound else []
-        for at, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = at, 1 / fps
-            out.mux(video.encode(frame))
-        out.mux(video.encode())
-        out.mux(sound_packets)
-    partial.replace(path)
+    try:
+        with av.open(str(partial), "w", format="mp4", container_options=options) as out:
+            video = out.add_stream("libx264", rate=fps, options=VIDEO_OPTIONS)
+            video.width, video.height = size
+            video.pix_fmt = "yuv420p"
+            video.gop_size = gop_frames
+            video.codec_context.thread_count = 1
+            sound_packets = _encode_sound(out, sound) if sound else []
+            for at, pixels in enumerate(frames):
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = at, 1 / fps
+                out.mux(video.encode(frame))
+            out.mux(video.encode())
+            out.mux(sound_packets)
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def _encode_sound(

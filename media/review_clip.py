@@ -7,7 +7,9 @@ picture end together: stream copies, WebM and over-long sound were all seen to b
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +30,8 @@ LONG_SIDE_PX = 1280
 # The page shows a clip no larger than it is: what is smaller than its place there is scaled up.
 PLACE_PX = (854, 360)
 KEY_FRAME_S = 2
+CANT_WRITE = "errno "
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 # The whole video where a clip would be hardly shorter.
 _WHOLE_SHARE = 0.8
 _SLOWEST, _FASTEST = 5, 60
@@ -100,7 +104,8 @@ def cut_clip(source: Path, out: Path, plan: ClipPlan) -> None:
     """Write the clip and check it. Meant to run in a child (`earshot.media.child`).
 
     Raises:
-        MediaError: as `read_frames`; `bad_clip` if what came out is not exact.
+        MediaError: as `read_frames`; `bad_clip` if what came out is not exact, or if the disk does
+            not take it: then the value is `CANT_WRITE` and the error's number.
     """
     n_samples = round(plan.n_frames / plan.fps * AUDIO_HZ)
     sound = _sound(source, plan.offset_s, n_samples)
@@ -109,15 +114,21 @@ def cut_clip(source: Path, out: Path, plan: ClipPlan) -> None:
     )
     frames = (frame for _, frame in read_frames(source, times, plan.width, plan.height))
     part = out.with_name(f".{out.name}")
-    write_mp4(
-        part,
-        frames,
-        plan.fps,
-        (plan.width, plan.height),
-        (sound, AUDIO_HZ),
-        gop_frames=max(int(plan.fps * KEY_FRAME_S), 1),
-        is_streamed=True,
-    )
+    try:
+        write_mp4(
+            part,
+            frames,
+            plan.fps,
+            (plan.width, plan.height),
+            (sound, AUDIO_HZ),
+            gop_frames=max(int(plan.fps * KEY_FRAME_S), 1),
+            is_streamed=True,
+        )
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        said = f"{CANT_WRITE}{error.errno}"
+        raise MediaError("bad_clip", f"{out}: {os.strerror(error.errno)}", said) from error
     try:
         check_clip(part, plan)
     except MediaError:

@@ -385,6 +385,36 @@ class LabelStudioConfig(Section):
     margin_s: float = Field(
         3.0, ge=0, description="seconds of the video that a clip has before and after its event"
     )
+    timeout_s: float = Field(120.0, gt=0, description="seconds that the server has for an answer")
+    second_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="of the events, drawn by their ids: another person decides about them too, in "
+        "a project of their own, without seeing what the first one did",
+    )
+    agree_iou: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="mean tube IoU, and IoU of the segments, from which on two people mean the "
+        "same; below it, or where their verdicts differ, a third one decides",
+    )
+    gold: tuple[str, ...] = Field(
+        (),
+        description="ids of inspected events whose decision is the truth: they are asked again, "
+        "hidden among the others, and each annotator is measured by them",
+    )
+    gold_share: float = Field(
+        0.05, ge=0, le=1, description="hidden tasks about gold events, of the events sent"
+    )
+    question_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="of the questions, drawn by their ids: people see them with their answers; "
+        "what they reject is not published",
+    )
 
     @model_validator(mode="after")
     def _a_server_has_a_media_root(self) -> Self:

@@ -26,6 +26,10 @@ from earshot.schemas.event import IntervalSet
 Verdict = Literal["ok", "reject", "unsure"]
 TubeVerdict = Literal["ok", "fixed", "added", "rejected"]
 InspectedBy = Literal["human", "automatic"]
+OpinionKind = Literal["second", "gold"]
+
+ADJUDICATION = "adjudication"
+"""Annotator of the rows that follow from two opinions by a rule."""
 
 
 class InspectedTube(Frozen):
@@ -70,6 +74,7 @@ class Inspection(Record):
             opt("carried_from", pa.string()),
             req("shown_segments", INTERVALS),
             opt("raw", pa.string()),
+            opt("resolved_from", pa.string()),
         ]
     )
 
@@ -88,6 +93,9 @@ class Inspection(Record):
         (), description="the event's segments as the person saw them; empty: as they were left"
     )
     raw: str | None = Field(None, description="the tool's own JSON, kept")
+    resolved_from: str | None = Field(
+        None, description="ids of the opinions that differed, which this one settles or calls open"
+    )
 
     @property
     def is_original_work(self) -> bool:
@@ -100,4 +108,50 @@ class Inspection(Record):
 
         That is a person's `unsure` about no tube at all, such as `--reopen` writes.
         """
-        return self.inspected_by == "human" and self.verdict == "unsure" and not self.tubes
+        is_empty = self.verdict == "unsure" and not self.tubes and self.resolved_from is None
+        return self.inspected_by == "human" and is_empty
+
+    @property
+    def is_open_dispute(self) -> bool:
+        """Whether two people differ about the event and a third has to look."""
+        return self.annotator == ADJUDICATION and self.verdict == "unsure"
+
+
+class Opinion(Inspection):
+    """A decision that does not count by itself: a second one, or one about a known truth."""
+
+    TABLE: ClassVar[str] = "opinions"
+    ARROW: ClassVar[pa.Schema] = Inspection.ARROW.append(req("kind", pa.string()))
+
+    kind: OpinionKind
+
+
+class QuestionInspection(Record):
+    """What a person thinks of one question with its answer; rejected ones are not published."""
+
+    TABLE: ClassVar[str] = "question_inspections"
+    KEY: ClassVar[tuple[str, ...]] = ("question_inspection_id",)
+    ACCUMULATES: ClassVar[bool] = True
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [
+            req("question_inspection_id", pa.string()),
+            req("question_id", pa.string()),
+            req("question_digest", pa.string()),
+            req("verdict", pa.string()),
+            req("reasons", STRINGS),
+            req("annotator", pa.string()),
+            req("at", INSTANT),
+            req("seconds", pa.float64()),
+            opt("raw", pa.string()),
+        ]
+    )
+
+    question_inspection_id: str
+    question_id: str
+    question_digest: str = Field(description="of the question as it was shown")
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    annotator: str
+    at: Instant
+    seconds: float = Field(ge=0)
+    raw: str | None = Field(None, description="the tool's own JSON, kept")

@@ -151,6 +151,10 @@ REASONS: dict[str, Reason] = {
     "bad_clip": _fault(
         "The clip for people is not as exact as it has to be.", "Report it with the video."
     ),
+    "bad_prediction": _fault(
+        "Label Studio's own rules refuse the boxes that people would be shown.",
+        "Report it with the message.",
+    ),
     "phantom_region": _filtered(
         "The annotation tool wrote a result that nobody made.", "Nothing to do."
     ),

@@ -188,6 +188,12 @@ class ShownTube(Tube):
         return Tube(**self.model_dump(exclude={"shown_digest"}))
 
 
+class OpinionTube(ShownTube):
+    """A tube that a second opinion or an answer about a known truth names, as it was then."""
+
+    TABLE: ClassVar[str] = "opinion_tubes"
+
+
 def boxes_from_array(boxes: npt.NDArray[np.float64]) -> tuple[Box | None, ...]:
     """Turn (n, 4) boxes with NaN rows into records, NaN rows to null."""
     return tuple(

@@ -230,7 +230,6 @@ def people_verdict(
         inspections: all that were ever made.
         known: the tubes that inspections name, as they were then.
     """
-    digests = {tube.digest for tube in shown}
     for inspection in _in_force(event, inspections):
         if inspection.inspected_by != "human":
             continue
@@ -241,6 +240,7 @@ def people_verdict(
             carried = _carried(inspection, event, shown, known)
         if carried is not None:
             source = inspection.inspection_id
+            digests = {tube.digest for tube in shown}
             id_now = inspection_id(event.event_id, "carried", source, digest_of(sorted(digests)))
             changes = {"inspection_id": id_now, "carried_from": source, "seconds": 0.0}
             return carried.model_copy(update=changes)

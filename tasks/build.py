@@ -5,17 +5,20 @@ Takes an opened `Run`; gives a report that the command line prints and flows ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from earshot.schemas.base import Record
+from earshot.schemas.ids import video_of
+from earshot.schemas.inspection import QuestionInspection
 from earshot.schemas.ledger import STATUSES
 from earshot.schemas.question import Question
 from earshot.schemas.release import Absent, LedgerCount, ReleaseCost
 from earshot.schemas.request import BuildRequest
+from earshot.store.inspection_report import people_work, report, without_rejected
 from earshot.store.ledger import StageCount
 from earshot.store.requests import RequestCounts
 from earshot.store.runner import fatal
@@ -141,14 +144,32 @@ def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:
     """Return what a release is made of: current rows, absent videos and counts."""
     kinds: tuple[type[Record], ...] = (*STAGE_KINDS, Question)
     tables = {kind.TABLE: session.snapshot.table(kind) for kind in kinds}
+    work = people_work(session.snapshot)
+    tables[Question.TABLE], refused = without_rejected(tables[Question.TABLE], work.questions)
     return ReleaseSource(
         tables=tables,
-        absent=_absent(session, tables),
+        absent=(*_absent(session, tables), *_refused(refused, tables[Question.TABLE])),
+        inspection=report((), work),
         ledger_counts=tuple(_ledger_count(count) for count in counts),
         build=session.build,
         upstream_digests={"input": session.build.input_digest},
         cost=_cost(session),
     )
+
+
+def _refused(refused: Mapping[str, QuestionInspection], questions: pa.Table) -> Iterator[Absent]:
+    """Yield a row for each video all of whose questions people rejected."""
+    left = set(questions.column("video_id").to_pylist())
+    by_video = {video_of(question_id): each for question_id, each in sorted(refused.items())}
+    for video_id, each in by_video.items():
+        if video_id not in left:
+            yield Absent(
+                video_id=video_id,
+                stage="questions",
+                status="rejected",
+                reason_code="inspector_rejected",
+                message=f"{each.question_id}: {', '.join(each.reasons)}",
+            )
 
 
 def _cost(session: Session) -> ReleaseCost | None:

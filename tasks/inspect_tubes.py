@@ -22,9 +22,9 @@ from earshot.schemas.config import InspectConfig
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.ids import inspection_id
-from earshot.schemas.inspection import InspectedTube, Inspection
+from earshot.schemas.inspection import InspectedTube, Inspection, Opinion, QuestionInspection
 from earshot.schemas.ledger import REASONS, ItemKind
-from earshot.schemas.tube import RevisedTube, ShownTube, Tube
+from earshot.schemas.tube import OpinionTube, RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
 from earshot.store.reviewed import people_verdict, tubes_named, tubes_of
 from earshot.store.stage import (
@@ -46,13 +46,15 @@ AT = datetime(1970, 1, 1, tzinfo=UTC)
 and equal input has to give equal content; the ledger knows when the rules really ran."""
 
 OWN: tuple[type[Record], ...] = (Inspection, RevisedTube, ShownTube)
+OPINIONS: tuple[type[Record], ...] = (Opinion, OpinionTube, QuestionInspection)
+"""Collected beside them; they decide nothing here."""
 
 
 class InspectTubes(Stage[InspectConfig]):
     """The inspector (CONTRACTS 9, Inspector)."""
 
     name: ClassVar[str] = "inspect"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     section: ClassVar[str] = "inspect"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(Video, ("width", "height")),
@@ -63,7 +65,7 @@ class InspectTubes(Stage[InspectConfig]):
         *(Reads(own, (), beside=tuple(own.model_fields)) for own in OWN),
     )
     # It never revises a tube itself; the table belongs to this stage, whichever backend inspects.
-    writes: ClassVar[tuple[type[Record], ...]] = OWN
+    writes: ClassVar[tuple[type[Record], ...]] = (*OWN, *OPINIONS)
     item_kind: ClassVar[ItemKind | None] = "event"
 
     def items(self, given: StageInput) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ import jinja2
 import pyarrow as pa
 import yaml
 
+from earshot.schemas.inspection_report import InspectionReport
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.release import LedgerCount, ReleaseManifest
+from earshot.store.inspection_report import rows_of
 from earshot.tasks.publish_release.baselines import Baselines
 from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
 from earshot.tasks.publish_release.exclusions import Overlap
@@ -42,6 +44,7 @@ class Card:
     plots: tuple[str, ...]
     max_best_constant_m_tiou: float
     min_baseline_questions: int
+    inspection: InspectionReport | None = None
 
     @property
     def front_matter(self) -> str:
@@ -96,6 +99,14 @@ class Card:
         media = self.tables["media"]
         pairs = zip(media["video_id"].to_pylist(), media["duration_s"].to_pylist(), strict=True)
         return sum(float(duration_s) for video_id, duration_s in pairs if video_id in asked) / 3600
+
+    @property
+    def people(self) -> list[tuple[str, str]]:
+        """What people's work came to, (what, how much); nothing where nobody inspected."""
+        told = self.inspection
+        if told is None or not (told.done or told.questions.inspected):
+            return []
+        return rows_of(told)
 
     @property
     def refusals(self) -> list[tuple[LedgerCount, str, int, str]]:

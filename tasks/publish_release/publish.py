@@ -164,9 +164,12 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     diff = compare(tables, draft.version, draft.previous)
     write_json(folder / "diff.json", diff)
     # matplotlib takes a second to import: only a build that does publish pays it.
+    from earshot.tasks.draw_inspection import draw_inspection
     from earshot.tasks.publish_release.plots import draw_all
 
     names = draw_all(draft.facts, folder / "plots")
+    if (told := draft.source.inspection) and told.done:
+        draw_inspection(told, folder / "plots" / "inspection.png")
     described = croissant.describe(
         config.name,
         draft.version,
@@ -187,6 +190,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
             plots=names,
             max_best_constant_m_tiou=config.max_best_constant_m_tiou,
             min_baseline_questions=config.min_baseline_questions,
+            inspection=draft.source.inspection,
         )
     )
     (folder / "README.md").write_text(text, encoding="utf-8")

@@ -18,6 +18,7 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.inspection import Inspection
+from earshot.schemas.inspection_report import InspectionReport
 from earshot.schemas.mention import Mention
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
@@ -57,6 +58,7 @@ class ReleaseSource:
         build: what computed the rows.
         upstream_digests: what the rows were made from, such as the input manifest or weights.
         cost: what language models took; None where none was asked.
+        inspection: what people's work came to; None where nothing is known of it.
     """
 
     tables: Mapping[str, pa.Table]
@@ -65,6 +67,7 @@ class ReleaseSource:
     build: Build
     upstream_digests: Mapping[str, str]
     cost: ReleaseCost | None = None
+    inspection: InspectionReport | None = None
 
 
 def check_tables(tables: Mapping[str, pa.Table]) -> None:

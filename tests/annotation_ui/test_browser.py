@@ -23,7 +23,7 @@ from earshot.annotation_ui.client import LabelStudio
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.desk import _settings
 from earshot.annotation_ui.read import Decision, read_decision
-from earshot.annotation_ui.server import Login, ServerFolder, serve, stop
+from earshot.annotation_ui.server import Login, ServerFolder, serve
 from earshot.annotation_ui.show import Shown, region_id, task_of
 from earshot.media.encode import write_mp4
 from earshot.media.review_clip import cut_clip, plan_clip
@@ -105,22 +105,23 @@ class Screen:
 
     def __init__(self, page: Any, login: Login, client: LabelStudio, project: int) -> None:
         self.page, self.login, self.client, self.project = page, login, client, project
+        self.keys = self.clicks = 0
 
     def open(self, task: int) -> None:
         """Open a task alone and wait until picture and waveform are there."""
         self.page.goto(f"{self.login.url}/projects/{self.project}/data?task={task}")
         self.wait()
 
-    def wait(self, limit_s: float = 90) -> None:
+    def wait(self, limit_s: float = 90, settle_s: float = 0.5) -> None:
         """Wait until the video says how many frames it has and the waveform is drawn."""
         ends = time.monotonic() + limit_s
         while time.monotonic() < ends:
             body = self.page.inner_text("body")
             counts = [int(each) for each in re.findall(r"\d+\s*of (\d+)", body)]
             if max(counts, default=0) > 50 and "Loading" not in body and "Initial" not in body:
-                time.sleep(0.5)
+                time.sleep(settle_s)
                 return
-            time.sleep(0.2)
+            time.sleep(0.1)
         raise AssertionError(f"the page does not come up: {body[:500]}")
 
     def js(self, code: str) -> Any:
@@ -152,6 +153,7 @@ class Screen:
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag with the mouse from point to point."""
         mouse = self.page.mouse
+        self.clicks += 1
         mouse.move(*start)
         mouse.down()
         for step in range(1, 9):
@@ -169,6 +171,7 @@ class Screen:
         """Press keys one after the other."""
         for key in keys:
             self.page.keyboard.press(key)
+            self.keys += 1
             time.sleep(0.4)
 
     def answers(self, task: int) -> list[Json]:
@@ -188,14 +191,9 @@ class Screen:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerFolder]:
-    """A running server; one that is named stays."""
-    kept = os.environ.get("EARSHOT_TEST_LABEL_STUDIO")
-    found = ServerFolder(Path(kept) if kept else tmp_path_factory.mktemp("server") / "ls")
-    serve(found, print)
-    yield found
-    if not kept:
-        stop(found)
+def folder(server: tuple[ServerFolder, Login]) -> ServerFolder:
+    """The folder of a running server."""
+    return server[0]
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +299,24 @@ def test_edits_do_what_they_should(screen: Screen, folder: ServerFolder, tmp_pat
     assert segment.end_s == pytest.approx(6.0 - moved_s, abs=0.1)
 
 
+def test_a_box_is_taken_away_with_its_reason_by_one_key(
+    screen: Screen, folder: ServerFolder, tmp_path: Path
+) -> None:
+    """Select it, `k`: its tube is rejected as another thing, and the event lives on."""
+    shown = event_at(folder, tmp_path, RATES[0], "taken away", 0)
+    (task,) = send(screen, shown)
+    screen.open(task)
+    frame = shown.clock.n_frames // 2
+    screen.seek(frame)
+    x1, y1, x2, y2 = box_at(round(shown.clock.offset_s * RATES[0]) + frame - 1)
+    screen.page.mouse.click(*screen.on_picture((x1 + x2) / 2, (y1 + y2) / 2))
+    time.sleep(0.5)
+    screen.press("k", "a")
+    found = decision(screen, shown, task, screen.submit(task)).inspection
+    assert [(tube.verdict, tube.reason) for tube in found.tubes] == [("rejected", "another thing")]
+    assert found.verdict == "ok"
+
+
 def test_submit_is_blocked_until_all_is_said(
     screen: Screen, folder: ServerFolder, tmp_path: Path
 ) -> None:
@@ -323,20 +339,37 @@ def test_submit_is_blocked_until_all_is_said(
 def test_a_sure_event_takes_two_keys(
     screen: Screen, folder: ServerFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Through the stream: `a`, Ctrl+Enter, the next one comes; seconds are told, not judged."""
-    shown = [event_at(folder, tmp_path, RATES[0], f"run {number}", 0) for number in range(8)]
+    """Fifty events through the stream: `a`, Ctrl+Enter, the next one comes; each answered once."""
+    shown = [event_at(folder, tmp_path, RATES[0], f"run {number}", 0) for number in range(50)]
     tasks = send(screen, *shown)
     screen.page.goto(f"{screen.login.url}/projects/{screen.project}/data?labeling=1")
-    seconds = []
-    for _ in range(len(tasks)):
-        screen.wait()
-        task = int(screen.js("return a.store.task.id"))
+    screen.keys = screen.clicks = 0
+    seconds, loading, done = [], [], set()
+    while len(done) < len(tasks):
         began = time.monotonic()
-        screen.press("a", "Control+Enter")
-        while not screen.answers(task) and time.monotonic() - began < 30:
+        screen.wait(settle_s=0.0)
+        loading.append(time.monotonic() - began)
+        task = int(screen.js("return a.store.task.id"))
+        assert task not in done
+        done.add(task)
+        screen.page.keyboard.press("a")
+        screen.page.keyboard.press("Control+Enter")
+        screen.keys += 2
+        while int(screen.js("return a ? a.store.task.id : 0")) == task:
+            if time.monotonic() - began > 60 or (len(done) == len(tasks) and screen.answers(task)):
+                break
             time.sleep(0.1)
-        assert [each["was_cancelled"] for each in screen.answers(task)] == [False]
-        time.sleep(1)
         seconds.append(time.monotonic() - began)
+    answers = [screen.answers(task) for task in done]
+    assert [len(each) for each in answers] == [1] * len(tasks)
+    assert not any(each["was_cancelled"] for (each,) in answers)
+    verdicts = [[r["value"]["choices"] for r in each["result"] if r["from_name"] == "verdict"]
+                for (each,) in answers]  # fmt: skip
+    assert verdicts == [[["ok"]]] * len(tasks)
+    assert (screen.keys, screen.clicks) == (2 * len(tasks), 0)
     with capsys.disabled():
-        print(f" {len(tasks)} ok tasks: 2 keys, 0 clicks, {np.median(seconds):.1f} s each")
+        print(
+            f" {len(tasks)} ok tasks: {screen.keys / len(tasks):.1f} keys, "
+            f"{screen.clicks / len(tasks):.1f} clicks, {np.median(seconds):.1f} s each, of which "
+            f"{np.median(loading):.1f} s until picture and waveform are there"
+        )

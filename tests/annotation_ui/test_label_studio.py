@@ -4,116 +4,36 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import shutil
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from earshot.annotation_ui.client import LabelStudio
-from earshot.annotation_ui.desk import Desk
-from earshot.annotation_ui.keys import boxes_at, read_keys
-from earshot.annotation_ui.server import Login, ServerFolder, find, serve, stop
+from earshot.annotation_ui.server import Login, ServerFolder, serve
 from earshot.annotation_ui.show import region_id
 from earshot.errors import ServerError
 from earshot.flows import people
-from earshot.flows.people import collect_plainly, desk_of, push_events
+from earshot.flows.people import collect_plainly, push_events
 from earshot.media.review_clip import ClipPlan, check_clip
-from earshot.media.sample_world import write_sample_world
-from earshot.schemas.arrow import from_table
-from earshot.schemas.config import Config, InspectConfig
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
 from earshot.schemas.inspection import Inspection
-from earshot.schemas.request import BuildRequest
 from earshot.schemas.tube import RevisedTube, Tube
 from earshot.store.reviewed import tubes_of
 from earshot.store.workspace import Workspace
-from earshot.tasks.build import run_build
-from earshot.tasks.pipeline import Session, open_session
+from earshot.tasks.pipeline import open_session
 from tests.annotation_ui.conftest import choice, sequence_of
+from tests.annotation_ui.desks import rows, submit, tasks_of
 
 pytestmark = pytest.mark.labelstudio
 
 Json = dict[str, Any]
-CONFIG = Config(inspect=InspectConfig(backend="label_studio"))
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace whose events wait for people."""
-    folder = tmp_path_factory.mktemp("people")
-    manifest = write_sample_world(folder / "world", 8, 0).manifest
-    run_build(
-        BuildRequest(workspace=str(folder / "w"), input=str(manifest), config=CONFIG, publish=False)
-    )
-    return folder / "w"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServerFolder, Login]]:
-    """A server of the tests' own; one that is named stays, so that the next run starts at once."""
-    if kept := os.environ.get("EARSHOT_TEST_LABEL_STUDIO"):
-        folder = ServerFolder(Path(kept))
-        yield folder, serve(folder, print)[0]
-        return
-    folder = ServerFolder(tmp_path_factory.mktemp("server") / "label_studio")
-    login, was_running = serve(folder, print)
-    assert not was_running
-    yield folder, login
-    assert stop(folder)
-    assert find(folder) is None
-    assert not LabelStudio.answers(login.url)
-
-
-@pytest.fixture
-def workspace(
-    built: Path, server: tuple[ServerFolder, Login], tmp_path: Path, request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Workspace:  # fmt: skip
-    """A copy of it, with a project of its own on the server, reached by address and token."""
-    folder, login = server
-    shutil.copytree(built, tmp_path / "w")
-    monkeypatch.setenv("LABEL_STUDIO_TOKEN", login.token)
-    (tmp_path / "w" / "config.toml").write_text(
-        f'[inspect]\nbackend = "label_studio"\n[label_studio]\nurl = "{login.url}"\n'
-        f'media_root = "{folder.media}"\nproject = "{request.node.name[5:30]} {time.time_ns()}"\n'
-    )
-    return Workspace.open(tmp_path / "w")
-
-
-def opened(workspace: Workspace) -> tuple[Session, Desk]:
-    """The build and the desk."""
-    session = open_session(workspace)
-    return session, desk_of(session)
-
-
-def rows(session: Session, kind: type) -> list:  # type: ignore[type-arg]
-    """Current rows of a table."""
-    return from_table(kind, session.snapshot.table(kind))
-
-
-def tasks_of(desk: Desk) -> dict[str, Json]:
-    """Whole tasks by event."""
-    return {t["data"]["event_id"]: t for t in desk.client.changed_tasks(desk.project, None)}
-
-
-def submit(desk: Desk, task: Json, *more: Json, results: list[Json] | None = None) -> Json:
-    """Do what the page does on Submit: a copy of the prediction, and what the person added."""
-    (prediction,) = task["predictions"]
-    left = results if results is not None else json.loads(json.dumps(prediction["result"]))
-    body = {"result": [*left, *more], "lead_time": 20.0, "parent_prediction": prediction["id"]}
-    answer: Json = desk.client.post(f"/api/tasks/{task['id']}/annotations/", body)
-    return answer
 
 
 def test_the_server_is_private(server: tuple[ServerFolder, Login]) -> None:
@@ -234,31 +154,6 @@ def test_a_moved_a_deleted_and_a_new_box(workspace: Workspace) -> None:
     assert fixed.state == tube.state
     (row,) = [r for r in rows(session, Inspection) if r.inspected_by == "human"]
     assert sorted({t.verdict for t in row.tubes}) in (["added", "fixed"], ["added", "fixed", "ok"])
-
-
-def test_our_interpolation_is_the_servers(workspace: Workspace) -> None:
-    """Where Label Studio's own export of every frame works, ours shows the same boxes."""
-    desk, _ = push_events(workspace)
-    for task in tasks_of(desk).values():
-        submit(desk, task, choice("verdict", "ok"))
-    path = f"/api/projects/{desk.project}/export"
-    exported = desk.client.get(path, exportType="JSON", interpolate_key_frames="true")
-    sent = {t["data"]["event_id"]: t["predictions"][0]["result"] for t in tasks_of(desk).values()}
-    compared = 0
-    for task in exported:
-        for result in task["annotations"][0]["result"]:
-            if result["type"] != "videorectangle":
-                continue
-            keys = read_keys(sequence_of(sent[task["data"]["event_id"]], result["id"]))
-            dense = [key for key in result["value"]["sequence"] if key["enabled"]]
-            frames = np.array([key["frame"] for key in dense])
-            boxes, shown = boxes_at(keys, frames, 1.0)
-            inside = shown & (frames <= keys[-1].frame)
-            theirs = np.array([[key["x"], key["y"], key["width"], key["height"]] for key in dense])
-            ours = 100 * np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-            assert np.allclose(ours[inside], theirs[inside], atol=1e-6)
-            compared += int(inside.sum())
-    assert compared > 50
 
 
 def test_a_changed_answer_is_another_decision(workspace: Workspace) -> None:

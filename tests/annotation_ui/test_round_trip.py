@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.keys import Key, boxes_at, keys_of, read_keys, without_leftovers
-from earshot.annotation_ui.read import AnnotationError, Decision, read_decision
+from earshot.annotation_ui.read import AnnotationError, Decision, is_gold, read_decision
 from earshot.annotation_ui.show import Shown, labels_of, region_id, sent_keys, task_of
 from earshot.geometry.boxes import box_iou
 from earshot.geometry.tubes import VISIBLE
@@ -407,3 +407,37 @@ def test_a_hole_in_the_samples_is_no_box() -> None:
         (81, False),
     ]
     assert make_video().width == 640
+
+
+def test_a_group_has_one_box() -> None:
+    """Two boxes on a group at one time go back; one after the other, or a reject, is taken."""
+    choir = make_object(is_group=True)
+    first = walking(choir, [True] * 10)
+    beside = walking(choir, [True] * 10, seed=1, ordinal=1)
+    after = walking(choir, [True] * 10, seed=1, ordinal=1, start_s=4.0)
+    objects = [choir, make_object(name="cat")]
+    shown = shown_of(first, beside, objects=objects)
+    with pytest.raises(AnnotationError, match="has two boxes at frame 14: expected one around"):
+        read(answered(shown, OK), shown)
+    rejected = [choice("verdict", "reject"), choice("reason", "bad media")]
+    assert read(answered(shown, *rejected), shown).inspection.verdict == "reject"
+
+    def drop(results: list[Json]) -> None:
+        results[:] = [r for r in results if r["id"] != region_id(beside)]
+
+    assert read(answered(shown, OK, edit=drop), shown).inspection.verdict == "ok"
+    apart = shown_of(first, after, objects=objects)
+    assert read(answered(apart, OK), apart).inspection.verdict == "ok"
+
+
+def test_a_gold_task_looks_like_any_other() -> None:
+    """Only its seal tells it apart, and the seal only to us; each time it is another task."""
+    plain = shown_of(walking())
+    golds = [shown_of(walking(), gold=number) for number in (0, 1)]
+    tasks = [task_of(each)["data"] for each in (plain, *golds)]
+    assert [is_gold(data) for data in tasks] == [False, True, True]
+    assert len({data["uid"] for data in tasks}) == 3
+    for data in tasks[1:]:
+        differ = {name for name in data if data[name] != tasks[0][name]}
+        assert differ == {"uid", "shown"}
+        assert "gold" not in json.dumps(data)

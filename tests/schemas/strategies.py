@@ -28,7 +28,7 @@ from earshot.schemas.generated_caption import GeneratedCaption
 from earshot.schemas.ids import VIDEO_ID, check_video_id
 from earshot.schemas.imported import RAvstRow, UnlinkedBoxes
 from earshot.schemas.ledger import REASONS, LedgerRow
-from earshot.schemas.tube import Box, RevisedTube, ShownTube, Tube
+from earshot.schemas.tube import Box, OpinionTube, RevisedTube, ShownTube, Tube
 
 R = TypeVar("R", bound=Record)
 
@@ -229,6 +229,7 @@ BUILDERS: dict[type[Frozen], Callable[[type[Frozen]], st.SearchStrategy[Frozen]]
     Tube: _tubes,
     RevisedTube: _tubes,
     ShownTube: _tubes,
+    OpinionTube: _tubes,
     UnlinkedBoxes: _unlinked_boxes,
     RAvstRow: _r_avst_rows,
 }

@@ -284,7 +284,8 @@ def test_record_id_joins_the_key() -> None:
 def test_only_what_people_decide_accumulates() -> None:
     """Inspections and the tubes that people left count under whatever stage key they were made."""
     kept = {kind.TABLE for kind in KINDS if kind.ACCUMULATES}
-    assert kept == {"inspections", "revised_tubes", "shown_tubes"}
+    decisions = {"inspections", "opinions", "question_inspections"}
+    assert kept == decisions | {"revised_tubes", "shown_tubes", "opinion_tubes"}
 
 
 def test_an_instant_is_one_whatever_its_time_zone() -> None:

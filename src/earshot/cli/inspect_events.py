@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
+
+NAMES = {"first": "events", "second": "second", "third": "differ", "question": "questions"}
+"""What is pushed to which project, in one word."""
 
 inspect_app = typer.Typer(
     help="People inspect events and boxes in Label Studio.",
@@ -57,22 +61,34 @@ def stop(workspace: WorkspaceOption) -> None:
 
 
 @inspect_app.command("push")
-def push(workspace: WorkspaceOption, json: Json = False) -> None:
-    """Send the events that nobody has inspected, the least certain first."""
-    from earshot.flows.people import push_events
+def push(
+    workspace: WorkspaceOption,
+    json: Json = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Hold tasks against Label Studio's own rules first; extra `inspect`."
+        ),
+    ] = False,
+) -> None:
+    """Send what waits for people: events, second opinions, differences, a sample of questions."""
+    from earshot.flows.people import push_all
     from earshot.store.workspace import Workspace
 
     def progress(done: int, of: int) -> None:
         show.errors.print(f"{done} of {of} events")
 
-    desk, told = push_events(Workspace.open(workspace), progress)
+    told = push_all(Workspace.open(workspace), progress, check=check)
     if json:
-        show.print_json({**vars(told), "address": desk.address})
+        show.print_json(
+            {desk.role: {**vars(pushed), "address": desk.address} for desk, pushed in told}
+        )
         return
-    show.say(told.line)
-    for event_id, why in told.faults:
-        show.say(f"not shown {event_id}: {why}")
-    show.say(f"address   {desk.address}")
+    for desk, pushed in told:
+        show.say(f"{NAMES[desk.role]:<10}{pushed.line}")
+        for item_id, why in pushed.faults:
+            show.say(f"not shown {item_id}: {why}")
+        show.say(f"address   {desk.address}")
     show.say(f"next      earshot inspect collect -w {workspace}")
 
 
@@ -91,14 +107,38 @@ def collect(workspace: WorkspaceOption, json: Json = False) -> None:
         show.say(f"look again {place}: {why}")
 
 
+@inspect_app.command("listen")
+def listen(
+    workspace: WorkspaceOption,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8086,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    every_s: Annotated[
+        float, typer.Option("--every", min=10, help="Collect after so many seconds in any case.")
+    ] = 600.0,
+) -> None:
+    """Collect whenever a webhook of the server posts here; until Ctrl-C."""
+    from earshot.flows.wake import listen as start
+    from earshot.store.workspace import Workspace
+
+    start(Workspace.open(workspace), host, port, every_s, show.say)
+
+
 @inspect_app.command("report")
-def report(workspace: WorkspaceOption, json: Json = False) -> None:
-    """Say how much is inspected, what people corrected and how long they took."""
-    from earshot.annotation_ui.report import rows_of
-    from earshot.flows.people import report_on
+def report(
+    workspace: WorkspaceOption,
+    json: Json = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Write a picture of it to this PNG file.")
+    ] = None,
+) -> None:
+    """Say what people decided and corrected, how far they agree, and how long they took."""
+    from earshot.flows.people import draw_report, report_on
+    from earshot.store.inspection_report import rows_of
     from earshot.store.workspace import Workspace
 
     told = report_on(Workspace.open(workspace))
+    if plot:
+        draw_report(told, plot)
     if json:
         show.print_json(told.model_dump())
         return
@@ -108,3 +148,5 @@ def report(workspace: WorkspaceOption, json: Json = False) -> None:
     for name, value in rows_of(told):
         table.add_row(name, value)
     show.console.print(table)
+    if plot:
+        show.say(f"plot      {plot}")

@@ -6,8 +6,9 @@ import pytest
 
 from earshot.annotation_ui.labeling import BOX_REASONS, REASONS
 from earshot.annotation_ui.read import DELETED
-from earshot.annotation_ui.report import CAUSES, InspectionReport, report, rows_of
+from earshot.schemas.inspection_report import InspectionReport
 from earshot.schemas.tube import Tube
+from earshot.store.inspection_report import CAUSES, PeopleWork, report, rows_of
 from tests.factories import make_object
 from tests.worlds import by_person, event_of, interval, judged, revision_of, still, tube_of
 
@@ -19,7 +20,8 @@ KNOWN = {tube.digest: tube for tube in (TUBE, Tube(**FIXED.model_dump()))}
 
 def told(*inspections: object) -> InspectionReport:
     """The report of three pushed events."""
-    return report([e.event_id for e in (ONE, TWO, THREE)], inspections, KNOWN)  # type: ignore[arg-type]
+    work = PeopleWork(inspections, KNOWN)  # type: ignore[arg-type]
+    return report([e.event_id for e in (ONE, TWO, THREE)], work)
 
 
 def test_work_is_counted_once() -> None:
@@ -36,8 +38,8 @@ def test_work_is_counted_once() -> None:
     assert (found.pushed, found.done, found.waiting) == (3, 1, 2)
     assert found.verdicts == {"reject": 1}
     assert (found.reasons, found.causes) == ({"bad media": 1}, {"probe": 1})
-    assert (found.minutes_per_task, found.hours_left) == (2.0, pytest.approx(4 / 60, abs=0.01))
-    assert [(work.annotator, work.events) for work in found.annotators] == [("bea", 1)]
+    assert (found.minutes_per_task, found.hours_left) == (1.5, pytest.approx(3 / 60, abs=0.01))
+    assert [(work.annotator, work.events) for work in found.annotators] == [("ann", 1), ("bea", 1)]
 
 
 def test_corrections_are_measured() -> None:

@@ -118,6 +118,9 @@ class ReleaseManifest(Frozen):
     cost: ReleaseCost | None = Field(None, description="null: no language model was asked")
     warnings: tuple[str, ...]
     previous: PreviousRelease | None
+    manifest_digest: str = Field(
+        "", description="digest of all other fields: one flipped bit in this file shows, too"
+    )
 
 
 class ManifestHead(Frozen):
@@ -131,6 +134,13 @@ class ManifestHead(Frozen):
     content_digest: str
     files: tuple[FileEntry, ...]
     system_prompts: SystemPrompts | None = None
+    published_at: datetime | None = None
+    licence: str = ""
+    questions: dict[str, dict[str, int]] = Field(default_factory=dict)
+    inspected_by: dict[str, int] = Field(default_factory=dict)
+    code_version: str = ""
+    warnings: tuple[str, ...] = ()
+    previous: PreviousRelease | None = None
 
 
 class Media(Record):

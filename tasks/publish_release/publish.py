@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from earshot.prompts.answering import answer_prompt, answer_prompt_version
+from earshot.schemas.base import digest_of
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.release import (
     MANIFEST,
@@ -52,7 +53,8 @@ class Publication:
         folder: of the release, a path or the path part of the URL.
         is_new: False where the last version has this content already.
         message: that in a sentence.
-        warnings: as in the manifest and the card; empty where nothing is new.
+        warnings: as in the manifest and the card, and what the place lacks; empty where nothing is
+            new.
         removed: leftovers of killed publications that were cleaned away.
     """
 
@@ -114,9 +116,10 @@ def publish(
     warnings = _warnings(draft)
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
-        target = shelf.take_in(folder, draft.version)
+        target, note = shelf.take_in(folder, draft.version)
     message = f"published {len(draft.facts):,} questions as {target}"
-    return Publication(target, draft.version, True, message, warnings, removed)
+    notes = (*warnings, note) if note else warnings
+    return Publication(target, draft.version, True, message, notes, removed)
 
 
 def _draft(
@@ -190,7 +193,9 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
         )
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
-    write_json(folder / MANIFEST, _manifest(draft, list_files(folder), warnings))
+    manifest = _manifest(draft, list_files(folder), warnings)
+    said = digest_of(manifest.model_dump(mode="json", exclude={"manifest_digest"}))
+    write_json(folder / MANIFEST, manifest.model_copy(update={"manifest_digest": said}))
 
 
 def _manifest(

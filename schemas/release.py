@@ -102,6 +102,7 @@ class ReleaseManifest(Frozen):
     v: Literal[1] = 1
     name: str
     version: int = Field(ge=1)
+    semver: str = Field(description="what the version changes, as docs/releases.md says")
     published_at: datetime
     content_digest: str = Field(description="of all rows, schemas and the licence; of no time")
     licence: str
@@ -135,6 +136,7 @@ class ManifestHead(Frozen):
     files: tuple[FileEntry, ...]
     system_prompts: SystemPrompts | None = None
     published_at: datetime | None = None
+    semver: str = ""
     licence: str = ""
     questions: dict[str, dict[str, int]] = Field(default_factory=dict)
     inspected_by: dict[str, int] = Field(default_factory=dict)

@@ -23,10 +23,10 @@ from earshot.schemas.release import (
     RewardWeights,
     SystemPrompts,
 )
-from earshot.tasks.publish_release import card, croissant
+from earshot.tasks.publish_release import card, croissant, semver
 from earshot.tasks.publish_release.baselines import Baselines, measure
 from earshot.tasks.publish_release.contents import Contents, assemble
-from earshot.tasks.publish_release.diff import compare
+from earshot.tasks.publish_release.diff import ReleaseDiff, compare
 from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps
 from earshot.tasks.publish_release.facts import Fact, read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
@@ -168,11 +168,14 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     write_json(folder / "diff.json", diff)
     # matplotlib takes a second to import: only a build that does publish pays it.
     from earshot.tasks.publish_release.plots import draw_all
+    from earshot.tasks.publish_release.world_plots import World
 
-    names = draw_all(draft.facts, folder / "plots")
+    split_of = {fact.video_id: fact.split for fact in draft.facts}
+    world = World(tables, split_of, draft.source.ledger_counts, draft.baselines)
+    names = draw_all(draft.facts, folder / "plots", world)
     described = croissant.describe(
         config.name,
-        draft.version,
+        semver.text(diff, draft.previous, config.licence),
         config.licence,
         draft.now.date().isoformat(),
         DESCRIPTION,
@@ -182,7 +185,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     (folder / "croissant.json").write_text(described, encoding="utf-8")
     text = card.render(
         card.Card(
-            manifest=_manifest(draft, parquet, warnings),
+            manifest=_manifest(draft, parquet, warnings, diff),
             tables={"questions": contents.questions, **tables},
             baselines=draft.baselines,
             overlaps=draft.overlaps,
@@ -193,19 +196,20 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
         )
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
-    manifest = _manifest(draft, list_files(folder), warnings)
+    manifest = _manifest(draft, list_files(folder), warnings, diff)
     said = digest_of(manifest.model_dump(mode="json", exclude={"manifest_digest"}))
     write_json(folder / MANIFEST, manifest.model_copy(update={"manifest_digest": said}))
 
 
 def _manifest(
-    draft: _Draft, files: tuple[FileEntry, ...], warnings: tuple[str, ...]
+    draft: _Draft, files: tuple[FileEntry, ...], warnings: tuple[str, ...], diff: ReleaseDiff
 ) -> ReleaseManifest:
     source, previous = draft.source, draft.previous
     tables = draft.contents.tables
     return ReleaseManifest(
         name=draft.config.name,
         version=draft.version,
+        semver=semver.text(diff, previous, draft.config.licence),
         published_at=draft.now,
         content_digest=draft.digest,
         licence=draft.config.licence,

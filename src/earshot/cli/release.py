@@ -16,6 +16,7 @@ from earshot.errors import InputError, ReleaseError
 
 if TYPE_CHECKING:
     from earshot.tasks.releases.compare import Comparison
+    from earshot.tasks.releases.media import MediaReport
     from earshot.tasks.releases.move import Moved
 
 release_app = typer.Typer(
@@ -23,6 +24,11 @@ release_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+media_app = typer.Typer(
+    help="The videos that a release is about.", no_args_is_help=True, rich_markup_mode=None
+)
+release_app.add_typer(media_app, name="media")
 
 Place = Annotated[str, typer.Argument(help="Folder or fsspec URL under which versions stand.")]
 Version = Annotated[
@@ -211,6 +217,58 @@ def push(
     from earshot.tasks.releases.move import push as send
 
     _say_moved("pushed", send(Release(release), to), json)
+
+
+@media_app.command("check")
+def media_check(
+    release: Version,
+    media_root: Annotated[
+        Path, typer.Option("--media-root", help="Folder of the videos, by uri, name or video id.")
+    ],
+    pin: Pin = None,
+    usable: Annotated[
+        Path | None,
+        typer.Option("--usable", help="File to write the ids of the usable questions to."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say which videos are there, missing or different, and which questions remain usable."""
+    from earshot.tasks.releases import Release
+    from earshot.tasks.releases.media import check_media
+
+    report = check_media(Release(release, pin=pin), media_root)
+    if usable is not None:
+        usable.write_text("".join(f"{one}\n" for one in report.usable_ids), encoding="utf-8")
+    if json:
+        counted = [
+            {"split": split, "task": task, "usable": left, "total": total}
+            for (split, task), (left, total) in report.questions.items()
+        ]
+        videos = [dataclasses.asdict(video) for video in report.videos]
+        show.print_json({"videos": videos, "counts": report.counts, "questions": counted})
+    else:
+        _print_media(report)
+    if not report.is_complete:
+        lost = sum(total - left for left, total in report.questions.values())
+        raise ReleaseError(
+            f"{lost} questions can't be asked of the videos in {media_root}: fetch what is missing "
+            "or different, or ask only those that --usable FILE names"
+        )
+
+
+def _print_media(report: MediaReport) -> None:
+    for video in report.videos:
+        if video.state != "identical":
+            show.say(f"{video.state:<10} {video.video_id}  {video.why}")
+    counts = ", ".join(f"{count:,} {state}" for state, count in report.counts.items())
+    show.say(f"videos     {counts}")
+    table = show.new_table()
+    table.add_column("questions", no_wrap=True)
+    for name in ("task", "usable", "all"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "task" else "right")
+    for (split, task), (left, total) in report.questions.items():
+        table.add_row(split, task, f"{left:,}", f"{total:,}")
+    show.console.print(table)
 
 
 def _say_moved(what: str, done: Moved, json: bool) -> None:

@@ -219,6 +219,41 @@ def push(
     _say_moved("pushed", send(Release(release), to), json)
 
 
+@release_app.command("browse")
+def browse(
+    release: Version,
+    media_root: Annotated[
+        Path | None,
+        typer.Option("--media-root", help="Folder of the videos; without it none can be played."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Page to write; default: NAME.html here.")
+    ] = None,
+    video: Annotated[
+        list[str] | None, typer.Option("--video", help="This video (may be repeated).")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Videos on the page.")] = 200,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Put the videos into the page, to send it to somebody.")
+    ] = False,
+    show_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a web page to look at a version: videos with their tubes, events and questions."""
+    from earshot.tasks.releases import Release
+    from earshot.tasks.releases.browse import write_page
+
+    found = Release(release)
+    target = out or Path(f"{found.name}.html")
+    page = write_page(found, target, media_root, videos=video or (), limit=limit, embed=embed)
+    show.say(f"page      {page.path}: {page.videos} of {page.of} videos")
+    if page.playable < page.videos:
+        lost = page.videos - page.playable
+        where = "give --media-root" if media_root is None else f"not in {media_root}"
+        show.say(f"note      {lost} videos are not at hand ({where}); their tubes are drawn alone")
+    if show_it:
+        typer.launch(str(target.absolute()))
+
+
 @media_app.command("check")
 def media_check(
     release: Version,

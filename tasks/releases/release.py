@@ -132,6 +132,23 @@ class Release:
         frame: pd.DataFrame = rows.to_pandas()
         return frame
 
+    def answers(
+        self,
+        space: Literal["norm", "rel1000"],
+        *,
+        split: Literal["train", "validation", "test"] | None = None,
+    ) -> pa.Table:
+        """Return `question_id` and the right answer with its boxes in `space`, as a model says it.
+
+        Raises:
+            ReleaseError: truths are in pixels.
+        """
+        from earshot.tasks.releases.answers import render_answers
+
+        columns = ["question_id", "task", "box_space", "truth_json"]
+        rows = self.read(split=split, columns=columns)
+        return rows.select(["question_id"]).append_column("answer", render_answers(rows, space))
+
     def __repr__(self) -> str:
         return f"Release({shown(self.place)!r}, pin={self.pin[:12]!r})"
 

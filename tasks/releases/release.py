@@ -23,6 +23,7 @@ from earshot.schemas.base import sha256_hex
 from earshot.schemas.release import MANIFEST, FileEntry, ManifestHead
 from earshot.tasks.publish_release.diff import stored_at
 from earshot.tasks.publish_release.source import KINDS
+from earshot.tasks.releases.answers import render_answers
 
 REQUEST_S, ATTEMPTS, WAIT_S = 60.0, 4, 0.5
 
@@ -132,6 +133,25 @@ class Release:
         frame: pd.DataFrame = rows.to_pandas()
         return frame
 
+    def video(self, video_id: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the questions about one video; reads one row group, since its split is known.
+
+        Raises:
+            ReleaseError: no version up to this one has a question about it.
+        """
+        split = self._split_of.get(video_id)
+        if split is None:
+            raise ReleaseError(f"{shown(self.place)} has no question about video {video_id!r}")
+        wanted = [("video_id", "=", video_id)]
+        if not self.files("questions", split):  # its questions are gone, its split stays
+            return self.read(columns=columns, filters=wanted)
+        return self.read(split=split, columns=columns, filters=wanted)
+
+    @cached_property
+    def _split_of(self) -> dict[str, Literal["train", "validation", "test"]]:
+        rows = self.read("splits", columns=["video_id", "split"])
+        return dict(zip(rows["video_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
+
     def answers(
         self,
         space: Literal["norm", "rel1000"],
@@ -143,8 +163,6 @@ class Release:
         Raises:
             ReleaseError: truths are in pixels.
         """
-        from earshot.tasks.releases.answers import render_answers
-
         columns = ["question_id", "task", "box_space", "truth_json"]
         rows = self.read(split=split, columns=columns)
         return rows.select(["question_id"]).append_column("answer", render_answers(rows, space))

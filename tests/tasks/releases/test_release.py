@@ -22,6 +22,14 @@ def test_rows_come_as_data_frames(release):
     assert found.schema("tubes").names[0] == "tube_id"
 
 
+def test_one_video_is_found_in_its_split(release):
+    """The rows that a filter over all splits finds; a video without questions is an error."""
+    found = Release(release)
+    assert found.video("v003").equals(found.read(filters=[("video_id", "=", "v003")]))
+    with pytest.raises(ReleaseError, match="no question about video 'gone'"):
+        found.video("gone")
+
+
 def test_a_table_or_split_that_is_not_there_is_named(release):
     """With those that are."""
     with pytest.raises(ReleaseError, match=r"no table 'boxes'.*tubes.*test, train, validation"):

@@ -1,7 +1,8 @@
 """Sorts more rows than fit the memory into shards: takes record batches in any order, gives tables.
 
 Two passes over the disk: rows are spooled while their keys are ranked, then dealt to the shard that
-their rank belongs to, and each shard is sorted on its own. Holds the keys, then one shard.
+their rank belongs to, and each shard is sorted on its own, by numbers. Holds the keys, then one
+shard.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def sorted_shards(
     split_column: str,
     order: Sequence[str],
     shard_rows: int,
-) -> Iterator[tuple[str, int, int, pa.Table]]:
-    """Yield (split, shard, shards of the split, rows), each split sorted over all its shards.
+) -> Iterator[tuple[str, int, int, pa.Table, pa.Array]]:
+    """Yield (split, shard, shards of the split, rows, their order), each split sorted as a whole.
 
     Args:
         batches: rows of `schema`, read once.
@@ -46,7 +47,8 @@ def sorted_shards(
         for code, name in enumerate(names):
             for shard in range(shards[code]):
                 path = Path(folder) / f"{first[code] + shard}.arrow"
-                yield name, shard, shards[code], _read_sorted(path, order)
+                rows = _read(path)
+                yield name, shard, shards[code], rows, order_of(rows, order)
                 path.unlink()
 
 
@@ -97,19 +99,17 @@ def _distribute(spool: Path, goes_to: Numbers, folder: Path, count: int, schema:
                 at += batch.num_rows
 
 
-def _read_sorted(path: Path, order: Sequence[str]) -> pa.Table:
+def _read(path: Path) -> pa.Table:
     with pa.OSFile(str(path), "rb") as source, pa.ipc.open_stream(source) as reader:
-        table = reader.read_all()
-    return sorted_by(table, order)
+        return reader.read_all()
 
 
-def sorted_by(table: pa.Table, order: Sequence[str]) -> pa.Table:
-    """Return a table sorted by columns; itself where it is in order already."""
+def order_of(table: pa.Table, order: Sequence[str]) -> pa.Array:
+    """Return the numbers of the rows in the order of some columns."""
     keys = table.select(list(order))
     if _is_sorted(keys):
-        return table
-    by = [(name, "ascending") for name in order]
-    return table.take(pc.sort_indices(keys, sort_keys=by))
+        return pa.array(np.arange(table.num_rows))
+    return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in order])
 
 
 def _is_sorted(keys: pa.Table) -> bool:

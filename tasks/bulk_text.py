@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from earshot.rewards.grammar import TIME_DECIMALS, Task, box_decimals
 
 Ints = npt.NDArray[np.integer]
-Texts = pa.Array
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -39,7 +38,7 @@ class Blocks:
         boxes: (l, 4) xyxy.
     """
 
-    names: Texts
+    names: pa.Array
     blocks: Ints
     spans: Ints
     intervals: Ints
@@ -48,10 +47,10 @@ class Blocks:
     boxes: Ints
 
 
-def answer_texts(task: Task, content: Blocks, box_space: str) -> Texts:
+def answer_texts(task: Task, content: Blocks, box_space: str) -> pa.Array:
     """Return the (n,) answers, as `rewards.grammar.render` writes each; nothing is checked."""
     rows = len(content.blocks) - 1
-    parts: list[str | Texts] = ["<object>", content.names, "</object>"]
+    parts: list[str | pa.Array] = ["<object>", content.names, "</object>"]
     if task != "spatial":
         of_row = np.repeat(np.arange(rows), np.diff(content.blocks))
         parts += ["\n<when>", _when(content).take(pa.array(of_row)), "</when>"]
@@ -64,7 +63,9 @@ def answer_texts(task: Task, content: Blocks, box_space: str) -> Texts:
     return _glued("<answer>\n", said, "\n</answer>")
 
 
-def question_texts(templates: Sequence[str], which: Ints, fields: Mapping[str, Texts]) -> Texts:
+def question_texts(
+    templates: Sequence[str], which: Ints, fields: Mapping[str, pa.Array]
+) -> pa.Array:
     """Return the (n,) questions: row i has wording `templates[which[i]]`, with `{name}` filled in.
 
     Args:
@@ -92,12 +93,12 @@ def question_texts(templates: Sequence[str], which: Ints, fields: Mapping[str, T
 
 
 def question_ids(
-    videos: Texts,
+    videos: pa.Array,
     asked: Sequence[tuple[str, str | None, str, str]],
     which: Ints,
     events: pa.ListArray,
     objects: pa.ListArray,
-) -> Texts:
+) -> pa.Array:
     """Return the (n,) ids, as `schemas.ids.question_id` makes each.
 
     Args:
@@ -116,7 +117,7 @@ def question_ids(
     return _glued(videos, "/q-", pa.array(hashes, pa.string()))
 
 
-def number_texts(units: Ints, decimals: int) -> Texts:
+def number_texts(units: Ints, decimals: int) -> pa.Array:
     """Return non-negative integers of the last written place as decimals: 25 is `2.5` with one."""
     if not len(units):
         return pa.array([], pa.string())
@@ -133,28 +134,30 @@ def _decimal(units: int, decimals: int) -> str:
     return f"{whole}.{part:0{decimals}d}" if decimals else str(whole)
 
 
-def _when(content: Blocks) -> Texts:
+def _when(content: Blocks) -> pa.Array:
     start, end = (number_texts(content.spans[:, side], TIME_DECIMALS) for side in (0, 1))
     return _joined(content.intervals, _glued("[", start, ", ", end, "]"), ", ")
 
 
-def _where(content: Blocks, decimals: int) -> Texts:
+def _where(content: Blocks, decimals: int) -> pa.Array:
     time = number_texts(content.times, TIME_DECIMALS)
     x1, y1, x2, y2 = (number_texts(content.boxes[:, edge], decimals) for edge in range(4))
     lines = _glued(time, ": [", x1, ", ", y1, ", ", x2, ", ", y2, "]")
     return _joined(content.lines, lines, "\n")
 
 
-def _glued(*parts: str | Texts) -> Texts:
-    return pc.binary_join_element_wise(*parts, "")
+def _glued(*parts: str | pa.Array) -> pa.Array:
+    glued: pa.Array = pc.binary_join_element_wise(*parts, "")
+    return glued
 
 
-def _joined(offsets: Ints, texts: Texts, between: str) -> Texts:
+def _joined(offsets: Ints, texts: pa.Array, between: str) -> pa.Array:
     lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), texts)
-    return pc.binary_join(lists, between)
+    joined: pa.Array = pc.binary_join(lists, between)
+    return joined
 
 
-def _json_lists(lists: pa.ListArray) -> Texts:
+def _json_lists(lists: pa.ListArray) -> pa.Array:
     quoted = _glued('"', lists.values, '"')
     joined = pc.binary_join(pa.ListArray.from_arrays(lists.offsets, quoted), ",")
     return _glued("[", joined, "]")

@@ -121,4 +121,5 @@ def _values(numbers: pa.Array) -> np.ndarray:
 
 def _units(values: np.ndarray, per_unit: int) -> np.ndarray:
     """Return rounded decimals as whole units: the truth's numbers are rounded already."""
-    return np.rint(values * per_unit).astype(np.int64)
+    units: np.ndarray = np.rint(values * per_unit).astype(np.int64)
+    return units

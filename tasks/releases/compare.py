@@ -76,8 +76,10 @@ def compare_releases(
     for name in tables or known:
         rows, unchanged = _compare(name, before, after)
         found.append(rows)
-        numbers = [pc.sum(pc.equal(rows["change"], each)).as_py() or 0 for each in CHANGES]
-        counts.append(Counts(name, *numbers, unchanged))
+        added, removed, changed = (
+            int(pc.sum(pc.equal(rows["change"], each)).as_py() or 0) for each in CHANGES
+        )
+        counts.append(Counts(name, added, removed, changed, unchanged))
     return Comparison(pa.concat_tables([SCHEMA.empty_table(), *found]), tuple(counts))
 
 

@@ -102,6 +102,7 @@ class ReleaseManifest(Frozen):
     v: Literal[1] = 1
     name: str
     version: int = Field(ge=1)
+    semver: str = Field(description="what the version changes, as docs/releases.md says")
     published_at: datetime
     content_digest: str = Field(description="of all rows, schemas and the licence; of no time")
     licence: str
@@ -118,6 +119,9 @@ class ReleaseManifest(Frozen):
     cost: ReleaseCost | None = Field(None, description="null: no language model was asked")
     warnings: tuple[str, ...]
     previous: PreviousRelease | None
+    manifest_digest: str = Field(
+        "", description="digest of all other fields: one flipped bit in this file shows, too"
+    )
 
 
 class ManifestHead(Frozen):
@@ -131,6 +135,14 @@ class ManifestHead(Frozen):
     content_digest: str
     files: tuple[FileEntry, ...]
     system_prompts: SystemPrompts | None = None
+    published_at: datetime | None = None
+    semver: str = ""
+    licence: str = ""
+    questions: dict[str, dict[str, int]] = Field(default_factory=dict)
+    inspected_by: dict[str, int] = Field(default_factory=dict)
+    code_version: str = ""
+    warnings: tuple[str, ...] = ()
+    previous: PreviousRelease | None = None
 
 
 class Media(Record):

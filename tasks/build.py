@@ -92,8 +92,12 @@ def run_opened(run: Run) -> Report:
     return conclude(run)
 
 
-def conclude(run: Run) -> Report:
+def conclude(run: Run, to: str | None = None) -> Report:
     """Check the ledger, publish if asked to, and report.
+
+    Args:
+        run: whose stages have run.
+        to: folder or fsspec URL to publish to; the workspace's `releases/` if not given.
 
     Raises:
         BuildError: if the ledger does not add up or too much failed.
@@ -104,7 +108,7 @@ def conclude(run: Run) -> Report:
     if run.publishes:
         with run.leased("release"):  # two builds that publish at once would take one number
             run.session.snapshot.refresh()
-            publication = publish_session(run.session, counts)
+            publication = publish_session(run.session, counts, to)
             counts = [*counts, _release_count(run.session)]
     cost, requests = _cost(run.session), run.requests()
     if requests:
@@ -123,8 +127,10 @@ def conclude(run: Run) -> Report:
     )
 
 
-def publish_session(session: Session, counts: list[StageCount]) -> Publication:
-    """Publish the current rows of a build into the workspace's `releases/`.
+def publish_session(
+    session: Session, counts: list[StageCount], to: str | None = None
+) -> Publication:
+    """Publish the current rows of a build into the workspace's `releases/`, or to a place.
 
     Raises:
         ReleaseError: if a gate refuses it.
@@ -132,7 +138,7 @@ def publish_session(session: Session, counts: list[StageCount]) -> Publication:
     """
     source = release_source(session, counts)
     try:
-        return publish(source, session.workspace.releases, session.build.config.release)
+        return publish(source, to or session.workspace.releases, session.build.config.release)
     except OSError as error:
         said = fatal(error, session.workspace.root)
         if said is None:

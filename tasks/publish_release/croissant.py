@@ -62,7 +62,7 @@ _CONTEXT: dict[str, Json] = {
 
 def describe(
     name: str,
-    version: int,
+    version: str,
     licence: str,
     date: str,
     description: str,
@@ -73,7 +73,7 @@ def describe(
 
     Args:
         name: of the dataset.
-        version: becomes `<version>.0.0`, as Croissant wants it.
+        version: major.minor.patch, as Croissant wants it.
         licence: as configured.
         date: ISO date of the publication.
         description: one sentence.
@@ -87,11 +87,11 @@ def describe(
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": name,
-        "version": f"{version}.0.0",
+        "version": version,
         "license": licence,
         "datePublished": date,
         "description": description,
-        "citeAs": f"{name} v{version}, made with earshot",
+        "citeAs": f"{name} {version}, made with earshot",
         "url": "./",
         "distribution": [
             part for table, found in sources.items() for part in _distribution(table, found)

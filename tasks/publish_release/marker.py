@@ -22,37 +22,36 @@ _TOKEN = secrets.token_hex(4)
 
 @dataclass(frozen=True)
 class Marker:
-    """Who publishes which dataset since when; `version` only where it is already being filled."""
+    """Who publishes which dataset since when."""
 
     name: str
     host: str
     pid: int
     token: str
     started_at_s: int
-    version: int | None = None
 
     @classmethod
-    def mine(cls, name: str, version: int | None = None) -> Self:
+    def mine(cls, name: str) -> Self:
         """Return this process's marker, started now."""
         host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
-        return cls(name, host, os.getpid(), _TOKEN, int(time.time()), version)
+        return cls(name, host, os.getpid(), _TOKEN, int(time.time()))
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Return the marker that a file's or folder's name is, or None."""
         parts = text.split("~")
-        if len(parts) not in (6, 7) or parts[0] != _PREFIX:
+        if len(parts) != 6 or parts[0] != _PREFIX:
             return None
-        name, host, pid, token, started, *version = parts[1:]
-        if not all(number.isdigit() for number in (pid, started, *version)):
+        name, host, pid, token, started = parts[1:]
+        if not (pid.isdigit() and started.isdigit()):
             return None
-        return cls(name, host, int(pid), token, int(started), int(version[0]) if version else None)
+        return cls(name, host, int(pid), token, int(started))
 
     @property
     def text(self) -> str:
         """The name that says all this."""
         parts = [_PREFIX, self.name, self.host, str(self.pid), self.token, str(self.started_at_s)]
-        return "~".join(parts if self.version is None else [*parts, str(self.version)])
+        return "~".join(parts)
 
     def is_over(self) -> bool:
         """Tell whether the owner is gone, or has been at it for more than a day."""

@@ -18,32 +18,40 @@ from matplotlib.ticker import MaxNLocator
 
 from earshot.schemas.question import Task
 from earshot.tasks.publish_release.facts import Fact
+from earshot.tasks.publish_release.style import (
+    INK,
+    LINE,
+    MUTED,
+    SPLIT_COLOURS,
+    legend,
+    nothing,
+    titled,
+)
+from earshot.tasks.publish_release.world_plots import World, world_plots
 
-INK, MUTED, LINE = "#1f2933", "#64748b", "#d5dbe3"
-# Distinguishable also with a colour-vision deficiency: blue, orange, teal (Okabe and Ito).
-SPLIT_COLOURS = {"train": "#0072b2", "validation": "#e69f00", "test": "#009e73"}
 HEAT = LinearSegmentedColormap.from_list("heat", ["#f4f7fb", "#9cc4e4", "#2f7fb8", "#0b2f52"])
 TASKS: tuple[Task, ...] = ("temporal", "spatial", "spatio_temporal")
 
 Floats = npt.NDArray[np.floating]
-Draw = Callable[[Axes, Sequence[Fact]], None]
+Draw = Callable[[Axes], None]
 
 
-def draw_all(facts: Sequence[Fact], folder: Path) -> tuple[str, ...]:
+def draw_all(facts: Sequence[Fact], folder: Path, world: World | None = None) -> tuple[str, ...]:
     """Write every plot as PNG into `folder`; return the file names, in the card's order."""
     folder.mkdir(parents=True, exist_ok=True)
     plots: dict[str, Draw] = {
-        "tasks.png": _tasks,
-        "coverage.png": _coverage,
-        "start_length.png": _start_length,
-        "box_centres.png": _box_centres,
+        "tasks.png": lambda axes: _tasks(axes, facts),
+        "coverage.png": lambda axes: _coverage(axes, facts),
+        "start_length.png": lambda axes: _start_length(axes, facts),
+        "box_centres.png": lambda axes: _box_centres(axes, facts),
+        **(world_plots(world) if world else {}),
     }
     for name, draw in plots.items():
-        _save(draw, facts, folder / name)
+        _save(draw, folder / name)
     return tuple(plots)
 
 
-def _save(draw: Draw, facts: Sequence[Fact], path: Path) -> None:
+def _save(draw: Draw, path: Path) -> None:
     figure = Figure(figsize=(6.4, 4.0), dpi=150, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     # Fixed margins: a layout engine would double the time of drawing.
@@ -54,37 +62,15 @@ def _save(draw: Draw, facts: Sequence[Fact], path: Path) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(LINE)
     axes.tick_params(colors=MUTED, labelsize=9, length=0)
-    draw(axes, facts)
+    draw(axes)
     # No version and date inside: equal facts give equal bytes.
     canvas.print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 
-def _titled(axes: Axes, title: str, below: str, x: str, y: str) -> None:
-    axes.set_title(f"{title}\n", loc="left", fontsize=12, color=INK, fontweight="bold")
-    axes.text(0, 1.03, below, transform=axes.transAxes, fontsize=9, color=MUTED)
-    axes.set_xlabel(x, fontsize=9, color=MUTED)
-    axes.set_ylabel(y, fontsize=9, color=MUTED)
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(
-        frameon=False, fontsize=9, labelcolor=INK, loc="lower right", bbox_to_anchor=(1.01, 1.06),
-        ncols=3, handlelength=1, handleheight=0.9, columnspacing=1.2, borderaxespad=0,
-    )  # fmt: skip
-
-
-def _nothing(axes: Axes) -> None:
-    axes.text(
-        0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=MUTED, fontsize=11
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
 def _tasks(axes: Axes, facts: Sequence[Fact]) -> None:
-    _titled(axes, "Questions", f"{len(facts):,} questions by task and split", "", "")
+    titled(axes, "Questions", f"{len(facts):,} questions by task and split", "", "")
     if not facts:
-        return _nothing(axes)
+        return nothing(axes)
     left = np.zeros(len(TASKS))
     rows = np.arange(len(TASKS))
     for split, colour in SPLIT_COLOURS.items():
@@ -104,7 +90,7 @@ def _tasks(axes: Axes, facts: Sequence[Fact]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
-    _legend(axes)
+    legend(axes)
     return None
 
 
@@ -115,9 +101,9 @@ def _timed(facts: Sequence[Fact]) -> list[Fact]:
 def _coverage(axes: Axes, facts: Sequence[Fact]) -> None:
     timed = _timed(facts)
     below = f"Length of the right answer over that of the video, {len(timed):,} timed questions"
-    _titled(axes, "Event coverage", below, "share of the video", "questions")
+    titled(axes, "Event coverage", below, "share of the video", "questions")
     if not timed:
-        return _nothing(axes)
+        return nothing(axes)
     shares = [_share(fact) for fact in timed]
     by_split = {
         split: [share for fact, share in zip(timed, shares, strict=True) if fact.split == split]
@@ -139,7 +125,7 @@ def _coverage(axes: Axes, facts: Sequence[Fact]) -> None:
     axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
-    _legend(axes)
+    legend(axes)
     return None
 
 
@@ -151,9 +137,9 @@ def _start_length(axes: Axes, facts: Sequence[Fact]) -> None:
     timed = _timed(facts)
     pairs = [(s / f.duration_s, (e - s) / f.duration_s) for f in timed for s, e in f.intervals]
     below = f"{len(pairs):,} intervals of the right answers, relative to the video"
-    _titled(axes, "Where events start and how long they are", below, "start", "length")
+    titled(axes, "Where events start and how long they are", below, "start", "length")
     if not pairs:
-        return _nothing(axes)
+        return nothing(axes)
     starts, lengths = np.clip(np.array(pairs).T, 0, 1)
     _heat(axes, starts, lengths, "intervals")
     axes.plot([0, 1], [1, 0], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -167,9 +153,9 @@ def _start_length(axes: Axes, facts: Sequence[Fact]) -> None:
 def _box_centres(axes: Axes, facts: Sequence[Fact]) -> None:
     centres = np.concatenate([np.empty((0, 2)), *(fact.centres for fact in facts)])
     below = f"Centres of {len(centres):,} boxes of the right answers, in the frame"
-    _titled(axes, "Where the boxes are", below, "x", "y")
+    titled(axes, "Where the boxes are", below, "x", "y")
     if not len(centres):
-        return _nothing(axes)
+        return nothing(axes)
     _heat(axes, centres[:, 0], centres[:, 1], "boxes")
     axes.invert_yaxis()
     return None

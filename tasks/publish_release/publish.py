@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from earshot.prompts.answering import answer_prompt, answer_prompt_version
+from earshot.schemas.base import digest_of
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.release import (
     MANIFEST,
@@ -22,10 +23,10 @@ from earshot.schemas.release import (
     RewardWeights,
     SystemPrompts,
 )
-from earshot.tasks.publish_release import card, croissant
+from earshot.tasks.publish_release import card, croissant, semver
 from earshot.tasks.publish_release.baselines import Baselines, measure
 from earshot.tasks.publish_release.contents import Contents, assemble
-from earshot.tasks.publish_release.diff import compare
+from earshot.tasks.publish_release.diff import ReleaseDiff, compare
 from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps
 from earshot.tasks.publish_release.facts import Fact, read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
@@ -52,7 +53,8 @@ class Publication:
         folder: of the release, a path or the path part of the URL.
         is_new: False where the last version has this content already.
         message: that in a sentence.
-        warnings: as in the manifest and the card; empty where nothing is new.
+        warnings: as in the manifest and the card, and what the place lacks; empty where nothing is
+            new.
         removed: leftovers of killed publications that were cleaned away.
     """
 
@@ -114,9 +116,10 @@ def publish(
     warnings = _warnings(draft)
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
-        target = shelf.take_in(folder, draft.version)
+        target, note = shelf.take_in(folder, draft.version)
     message = f"published {len(draft.facts):,} questions as {target}"
-    return Publication(target, draft.version, True, message, warnings, removed)
+    notes = (*warnings, note) if note else warnings
+    return Publication(target, draft.version, True, message, notes, removed)
 
 
 def _draft(
@@ -166,13 +169,16 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     # matplotlib takes a second to import: only a build that does publish pays it.
     from earshot.tasks.draw_inspection import draw_inspection
     from earshot.tasks.publish_release.plots import draw_all
+    from earshot.tasks.publish_release.world_plots import World
 
-    names = draw_all(draft.facts, folder / "plots")
+    split_of = {fact.video_id: fact.split for fact in draft.facts}
+    world = World(tables, split_of, draft.source.ledger_counts, draft.baselines)
+    names = draw_all(draft.facts, folder / "plots", world)
     if (told := draft.source.inspection) and told.done:
         draw_inspection(told, folder / "plots" / "inspection.png")
     described = croissant.describe(
         config.name,
-        draft.version,
+        semver.text(diff, draft.previous, config.licence),
         config.licence,
         draft.now.date().isoformat(),
         DESCRIPTION,
@@ -182,7 +188,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     (folder / "croissant.json").write_text(described, encoding="utf-8")
     text = card.render(
         card.Card(
-            manifest=_manifest(draft, parquet, warnings),
+            manifest=_manifest(draft, parquet, warnings, diff),
             tables={"questions": contents.questions, **tables},
             baselines=draft.baselines,
             overlaps=draft.overlaps,
@@ -194,17 +200,20 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
         )
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
-    write_json(folder / MANIFEST, _manifest(draft, list_files(folder), warnings))
+    manifest = _manifest(draft, list_files(folder), warnings, diff)
+    said = digest_of(manifest.model_dump(mode="json", exclude={"manifest_digest"}))
+    write_json(folder / MANIFEST, manifest.model_copy(update={"manifest_digest": said}))
 
 
 def _manifest(
-    draft: _Draft, files: tuple[FileEntry, ...], warnings: tuple[str, ...]
+    draft: _Draft, files: tuple[FileEntry, ...], warnings: tuple[str, ...], diff: ReleaseDiff
 ) -> ReleaseManifest:
     source, previous = draft.source, draft.previous
     tables = draft.contents.tables
     return ReleaseManifest(
         name=draft.config.name,
         version=draft.version,
+        semver=semver.text(diff, previous, draft.config.licence),
         published_at=draft.now,
         content_digest=draft.digest,
         licence=draft.config.licence,

@@ -1,7 +1,7 @@
 """The place where the versions of a dataset stand: finds the last one, takes in a new one whole.
 
-A local folder gets a release by one rename; an object store gets its files one by one and the
-manifest last. Never changes a release that is there.
+A local folder gets a release by one rename; other places get it as `upload` says. Never changes a
+release that is there.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from earshot.errors import ReleaseError
 from earshot.schemas.base import sha256_hex
 from earshot.schemas.release import MANIFEST, ManifestHead
 from earshot.tasks.publish_release.marker import Marker
+from earshot.tasks.publish_release.upload import upload
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ class Shelf:
         Raises:
             ReleaseError: if that manifest can't be read.
         """
-        pattern = re.compile(rf"{re.escape(self.name)}-v([1-9][0-9]*)")
-        matches = [match for entry in self._entries() if (match := pattern.fullmatch(entry))]
-        for version in sorted((int(match[1]) for match in matches), reverse=True):
+        for version in reversed(self._numbers()):
             path = f"{self.folder(version)}/{MANIFEST}"
             if self.fs.exists(path):
                 return self._open(self.folder(version), self.fs.cat_file(path))
@@ -86,8 +85,6 @@ class Shelf:
             marker = Marker.parse(entry)
             if marker is None or marker.name != self.name or not marker.is_over():
                 continue
-            if marker.version is not None:
-                self._remove_unfinished(self.folder(marker.version))
             self.fs.rm(f"{self.root}/{entry}", recursive=True)
             removed.append(entry)
         return tuple(removed)
@@ -106,24 +103,36 @@ class Shelf:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
-    def take_in(self, staged: Path, version: int) -> str:
-        """Make a complete staged folder the release `version`; return its folder.
+    def take_in(self, staged: Path, version: int) -> tuple[str, str]:
+        """Make a complete staged folder the release `version`; return its folder and a note.
 
         Raises:
-            ReleaseError: if something stands there already.
+            ReleaseError: if something stands there already, or somebody else publishes it.
+            ItemError: if the place does not answer or refuses.
         """
         target = self.folder(version)
-        if self.fs.exists(target):
-            raise ReleaseError(
-                f"{target} is there but was no release when this one was begun: another process "
-                f"published it just now, or it has lost its {MANIFEST}. Publish again, or move it "
-                "away"
-            )
-        if self.is_local:
-            _rename(staged, Path(target))
-        else:
-            self._upload(staged, target, version)
-        return target
+        if not self.is_local:
+            head = ManifestHead.model_validate_json((staged / MANIFEST).read_bytes())
+            done = upload(self.fs, staged, target, head)
+            if done.is_new:
+                return target, done.note
+        elif not self.fs.exists(target):
+            rename_whole(staged, Path(target))
+            return target, ""
+        raise ReleaseError(
+            f"{target} is there but was no release when this one was begun: another process "
+            f"published it just now, or it has lost its {MANIFEST}. Publish again, or move it "
+            "away"
+        )
+
+    def versions(self) -> list[int]:
+        """Return the numbers of the versions that have a manifest, ascending."""
+        return [v for v in self._numbers() if self.fs.exists(f"{self.folder(v)}/{MANIFEST}")]
+
+    def _numbers(self) -> list[int]:
+        pattern = re.compile(rf"{re.escape(self.name)}-v([1-9][0-9]*)")
+        matches = [match for entry in self._entries() if (match := pattern.fullmatch(entry))]
+        return sorted(int(match[1]) for match in matches)
 
     def _entries(self) -> list[str]:
         if not self.fs.exists(self.root):
@@ -142,26 +151,6 @@ class Shelf:
             ) from error
         return Published(self.fs, folder, head, sha256_hex(manifest))
 
-    def _remove_unfinished(self, folder: str) -> None:
-        if self.fs.exists(folder) and not self.fs.exists(f"{folder}/{MANIFEST}"):
-            self.fs.rm(folder, recursive=True)
-
-    def _upload(self, staged: Path, target: str, version: int) -> None:
-        marker = f"{self.root}/{Marker.mine(self.name, version).text}"
-        self.fs.makedirs(self.root, exist_ok=True)
-        self.fs.pipe_file(marker, b"")
-        files = sorted(path for path in staged.rglob("*") if path.is_file())
-        try:
-            for path in sorted(files, key=lambda path: path.name == MANIFEST):
-                remote = f"{target}/{path.relative_to(staged).as_posix()}"
-                self.fs.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
-                self.fs.put_file(str(path), remote)
-        except BaseException:
-            self._remove_unfinished(target)
-            raise
-        finally:
-            self.fs.rm_file(marker)
-
 
 def open_shelf(out: Path | str, name: str) -> Shelf:
     """Return the shelf of a dataset under a folder or an fsspec URL; it need not exist yet."""
@@ -169,7 +158,12 @@ def open_shelf(out: Path | str, name: str) -> Shelf:
     return Shelf(fs, str(root).rstrip("/"), name)
 
 
-def _rename(staged: Path, target: Path) -> None:
+def rename_whole(staged: Path, target: Path) -> None:
+    """Make a complete local folder appear at `target` in one step, read-only and on the disk.
+
+    Raises:
+        ReleaseError: if something stands there.
+    """
     for path in staged.rglob("*"):
         if path.is_file():
             path.chmod(0o444)

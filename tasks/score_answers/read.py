@@ -149,7 +149,7 @@ def read_table(folder: Path, path: str, columns: Sequence[str]) -> pa.Table:
     except (FileNotFoundError, pa.ArrowInvalid, KeyError) as error:
         raise InputError(
             f"{folder / path}: {error}; expected a table with {', '.join(columns)}. Check the "
-            "release with `earshot release -w WORKSPACE --verify FOLDER`"
+            "release with `earshot release verify FOLDER`"
         ) from error
 
 

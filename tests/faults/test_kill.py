@@ -126,7 +126,9 @@ def test_killed_with_prefect(whole: Undisturbed, tmp_path: Path, number: int) ->
         ("earshot.store.lease", "write_atomic", 2),
         ("earshot.tasks.publish_release.publish", "write_tables", 1),
         ("earshot.tasks.publish_release.publish", "write_json", 2),
-        pytest.param("earshot.tasks.publish_release.shelf", "_rename", 1, marks=pytest.mark.kill),
+        pytest.param(
+            "earshot.tasks.publish_release.shelf", "rename_whole", 1, marks=pytest.mark.kill
+        ),
         ("earshot.tasks.publish_release.shelf", "_flush", 5),
     ],
 )

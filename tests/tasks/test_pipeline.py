@@ -19,7 +19,8 @@ from earshot.store.workspace import Workspace
 from earshot.tasks.build import Report, run_build
 from earshot.tasks.draw_contact_sheet import draw_contact_sheet
 from earshot.tasks.pipeline import ORDER, STAGES, open_run
-from earshot.tasks.publish_release.files import verify
+from earshot.tasks.releases import Release
+from earshot.tasks.releases.verify import verify
 
 SMALL = Config(release=ReleaseConfig(allow_empty=True), run=RunConfig(batch_size=2))
 
@@ -81,7 +82,7 @@ def test_every_video_is_accounted_for(built: tuple[Path, Report]) -> None:
     assert report.publication is not None
     release = Path(report.publication.folder)
     assert release.parent == workspace / "releases"
-    assert verify(release) == ()
+    assert verify(Release(release)) == ()
     asked = {video for path in release.glob("data/*/*") for video in pd.read_parquet(path).video_id}
     absent = set(pd.read_parquet(release / "absent.parquet").video_id)
     assert len(asked | absent) == 5

@@ -13,10 +13,9 @@ from earshot.tasks.publish_release.marker import STALE_AFTER_S, Marker
 MINE = Marker.mine("yard")
 
 
-@pytest.mark.parametrize("marker", [MINE, replace(MINE, version=3)])
-def test_a_marker_is_read_back_from_its_name(marker):
-    """With and without a version."""
-    assert Marker.parse(marker.text) == marker
+def test_a_marker_is_read_back_from_its_name():
+    """Everything that it says."""
+    assert Marker.parse(MINE.text) == MINE
 
 
 @pytest.mark.parametrize(

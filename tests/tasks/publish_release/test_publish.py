@@ -18,9 +18,10 @@ from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Question
 from earshot.schemas.release import ReleaseManifest, RewardWeights
 from earshot.schemas.video import Video
-from earshot.tasks.publish_release.files import verify
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.publish_release.source import KINDS
+from earshot.tasks.releases import Release
+from earshot.tasks.releases.verify import verify
 from tests import factories
 
 CONFIG = ReleaseConfig(name="yard")
@@ -122,7 +123,7 @@ def test_a_folder_without_a_manifest_is_no_release_and_is_not_overwritten(world,
 def test_the_manifest_names_every_file_with_its_digest(release):
     """Sizes, rows and sha256 are those of the files; nothing else lies in the folder."""
     manifest = ReleaseManifest.model_validate_json((release / "manifest.json").read_bytes())
-    assert verify(release) == ()
+    assert verify(Release(release)) == ()
     rows = {file.path: file.rows for file in manifest.files}
     assert rows["tables/videos.parquet"] == 8
     assert rows["README.md"] is None

@@ -8,7 +8,7 @@ import pytest
 
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Question
-from earshot.tasks.publish_release.shards import row_order, write_questions, write_tables
+from earshot.tasks.publish_release.shards import row_order, write_questions
 from earshot.tasks.publish_release.source import KINDS
 
 
@@ -55,19 +55,6 @@ def test_states_of_tubes_are_in_a_dictionary_and_their_boxes_are_not(release):
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     assert columns["state.list.element"].has_dictionary_page
     assert not columns["boxes.list.element.x1"].has_dictionary_page
-
-
-def test_pages_have_checksums(world, tmp_path):
-    """A flipped bit in a page is found by a reader that asks for it."""
-    table = world.source().tables["videos"]
-    write_tables({"videos": table}, tmp_path, ReleaseConfig())
-    path = tmp_path / "videos.parquet"
-    data = bytearray(path.read_bytes())
-    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
-    data[start + 40] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(OSError, match="CRC"):
-        pq.read_table(path, page_checksum_verification=True)
 
 
 def test_row_groups_have_the_configured_size(world, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import fsspec
 import pytest
 
 from earshot.errors import ReleaseError
@@ -71,16 +70,3 @@ def test_a_live_publication_and_other_names_are_not_cleaned(tmp_path):
         (tmp_path / name).mkdir()
     assert open_shelf(tmp_path, "yard").clean() == (dead.text,)
     assert {path.name for path in tmp_path.iterdir()} == set(names[:3])
-
-
-def test_a_half_uploaded_version_of_a_dead_process_is_cleaned():
-    """A finished one is left, though its marker was not taken away any more."""
-    memory = fsspec.filesystem("memory")
-    dead = replace(Marker.mine("yard"), token="0")
-    for version, file in ((1, "manifest.json"), (2, "README.md")):
-        memory.pipe_file(f"/shelf/yard-v{version}/{file}", b"{}")
-        memory.pipe_file(f"/shelf/{replace(dead, version=version).text}", b"")
-    assert len(open_shelf("memory://shelf", "yard").clean()) == 2
-    left = [path.rsplit("/", 1)[-1] for path in memory.ls("/shelf", detail=False)]
-    memory.rm("/shelf", recursive=True)
-    assert left == ["yard-v1"]

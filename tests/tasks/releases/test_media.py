@@ -1,0 +1,136 @@
+"""Which videos are at hand, on real files: identical, encoded anew, cut, another film, broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earshot.errors import InputError
+from earshot.media.encode import write_mp4
+from earshot.media.fingerprint import SAME_BITS, distance, fingerprint
+from earshot.media.probe import probe
+from earshot.schemas.question import Question
+from earshot.schemas.video import Video
+from earshot.tasks.publish_release.publish import publish
+from earshot.tasks.releases import Release
+from earshot.tasks.releases.media import check_media
+from tests import factories
+from tests.tasks.publish_release.conftest import CONFIG, make_rows, make_source
+
+FPS, SIZE, N = Fraction(25), (160, 120), 250
+
+
+def paint(path: Path, seed: int, n: int = N, size: tuple[int, int] = SIZE) -> Path:
+    """A film of moving patches: another seed is another film, another size another encoding."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (n // 50 + 2, 6, 8, 3)).astype(float)
+
+    def frames() -> Iterator[np.ndarray]:
+        for index in range(n):
+            share = index % 50 / 50
+            mixed = coarse[index // 50] * (1 - share) + coarse[index // 50 + 1] * share
+            tile = (size[1] // 6, size[0] // 8, 1)
+            yield np.kron(mixed, np.ones(tile)).astype(np.uint8)
+
+    wave = 0.1 * np.sin(np.arange(round(n / FPS * 48000)) / 12).astype(np.float32)[None]
+    write_mp4(path, frames(), FPS, size, (wave, 48000))
+    return path
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The videos as they were when the release was made."""
+    folder = tmp_path_factory.mktemp("films")
+    for seed in range(5):
+        paint(folder / f"v{seed:03d}.mp4", seed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def asked(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A release about these five videos, with their fingerprints."""
+    rows = make_rows(5)
+    videos = []
+    for record in rows[Video]:
+        path = films / f"{record.video_id}.mp4"
+        found = probe(path, -60)
+        videos.append(
+            record.model_copy(
+                update={
+                    "uri": f"somewhere/{path.name}",
+                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "duration_s": found.duration_s, "n_frames": found.n_frames,
+                    "fps": found.fps, "width": found.width, "height": found.height,
+                    "frame_fingerprint": fingerprint(path, found.duration_s),
+                }
+            )
+        )  # fmt: skip
+    rows = {**rows, Video: videos}
+    rows[Question] = [q for q in rows[Question] if _ends(q) <= 10]
+    folder = publish(make_source(rows), tmp_path_factory.mktemp("r"), CONFIG, now=factories.NOW)
+    return Release(folder.folder)
+
+
+def _ends(question: Question) -> float:
+    ends = [end for _, end in json.loads(question.truth_json)["intervals"]]
+    return max([*ends, question.span.end_s if question.span else 0.0])
+
+
+def test_identical_equal_different_unreadable_missing(asked, films, tmp_path):
+    """Each video in its state, with what differs; questions about usable ones remain."""
+    videos = sorted(set(asked.read(columns=["video_id"])["video_id"].to_pylist()))
+    assert len(videos) >= 3, "the world has changed: paint longer films"
+    states = ["identical", "equal", "different", "unreadable", "missing"][: len(videos)]
+    for video_id, state in zip(videos, states, strict=True):
+        path, seed = tmp_path / f"{video_id}.mp4", int(video_id[1:])
+        if state == "identical":
+            shutil.copy(films / path.name, path)
+        elif state == "equal":
+            paint(path, seed, size=(320, 240))
+        elif state == "different":
+            paint(path, seed, n=N - 30)
+        elif state == "unreadable":
+            path.write_bytes(b"no video at all")
+    report = check_media(asked, tmp_path)
+    assert [video.state for video in report.videos] == states
+    assert "frames, expected 250" in report.videos[2].why
+    asked_of = {i.split("/")[0] for i in report.usable_ids}
+    assert asked_of == set(videos[:2])
+    assert sum(left for left, _ in report.questions.values()) == len(report.usable_ids)
+    assert not report.is_complete
+    assert check_media(asked, films).is_complete
+
+
+def test_another_film_of_the_same_length_is_told_by_its_pictures(asked, films, tmp_path):
+    """Length and frames are equal: the fingerprint is not."""
+    (first, *_) = sorted(set(asked.read(columns=["video_id"])["video_id"].to_pylist()))
+    paint(tmp_path / f"{first}.mp4", seed=99)
+    (found, *_) = check_media(asked, tmp_path).videos
+    assert (found.video_id, found.state) == (first, "different")
+    assert found.why.startswith("other pictures: fingerprints differ by")
+
+
+def test_fingerprints_survive_encoding_and_tell_films_apart(films, tmp_path):
+    """A few bits for another size, about half of 64 for another film."""
+    one = fingerprint(films / "v000.mp4", 10)
+    again = fingerprint(paint(tmp_path / "a.mp4", 0, size=(320, 240)), 10)
+    other = fingerprint(films / "v001.mp4", 10)
+    near, far = distance(one, again), distance(one, other)
+    assert near is not None
+    assert far is not None
+    assert near <= SAME_BITS < 20 < far
+    assert distance(one, "pdq:00") is None
+
+
+def test_a_media_root_that_is_no_folder_is_refused(asked, tmp_path):
+    """A path that is not there, or a URL."""
+    for root in (tmp_path / "none", "s3://bucket/films"):
+        with pytest.raises(InputError, match="--media-root"):
+            check_media(asked, root)

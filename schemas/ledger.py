@@ -176,6 +176,9 @@ REASONS: dict[str, Reason] = {
     "empty_box": _filtered("Rounding leaves a box without area.", "Nothing to do."),
     "bad_name": _filtered("The name can't stand in an answer.", "Rename the object."),
     "over_cap": _filtered("The answer exceeds a cap of the grammar.", "Nothing to do."),
+    "over_budget": _filtered(
+        "The answer is longer than a model may write.", "Raise questions.max_answer_tokens."
+    ),
     "unknown_boxes": _filtered("Nobody looked at part of the window.", "Track or inspect it."),
     "caption_times": _filtered(
         "Its times are a caption's, nobody inspected them, and its split is for evaluation.",

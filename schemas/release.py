@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from earshot.schemas.base import Frozen, Record, opt, req
 from earshot.schemas.build import Build
+from earshot.schemas.config import GateName
 from earshot.schemas.ledger import ItemKind, Status
 from earshot.schemas.question import Split
 
@@ -53,6 +54,14 @@ class LedgerCount(Frozen):
                 "in = done + filtered + rejected + quarantined + waiting (CONTRACTS 2)"
             )
         return self
+
+
+class GateCount(Frozen):
+    """What one gate found in a release that was published."""
+
+    gate: GateName
+    found: int = Field(ge=0, description="offenders, or blind answers over their limit")
+    limit: int = Field(ge=0, description="how many it lets through")
 
 
 class RewardWeights(Frozen):
@@ -116,6 +125,7 @@ class ReleaseManifest(Frozen):
     system_prompts: SystemPrompts
     ledger: tuple[LedgerCount, ...]
     cost: ReleaseCost | None = Field(None, description="null: no language model was asked")
+    gates: tuple[GateCount, ...] = Field((), description="one row a gate")
     warnings: tuple[str, ...]
     previous: PreviousRelease | None
 

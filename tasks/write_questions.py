@@ -46,7 +46,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
     """Templated questions of all three tasks (CONTRACTS 5)."""
 
     name: ClassVar[str] = "questions"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     section: ClassVar[str] = "questions"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(Video, ("duration_s", "width", "height", "split_group")),
@@ -143,6 +143,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
             pack=self.pack.name,
             template_id=candidate.template.id,
             question=worded.question,
+            asked_object_id=None if candidate.asked is None else candidate.asked.object_id,
             answer=worded.answer,
             truth_json=worded.truth.canonical(),
             span=_span(candidate, drafted),

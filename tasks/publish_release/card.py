@@ -14,11 +14,13 @@ import jinja2
 import pyarrow as pa
 import yaml
 
+from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.release import LedgerCount, ReleaseManifest
 from earshot.tasks.publish_release.baselines import Baselines
 from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
 from earshot.tasks.publish_release.exclusions import Overlap
+from earshot.tasks.publish_release.gates import GATES
 from earshot.tasks.publish_release.shards import SPLITS
 
 TASKS = {
@@ -40,8 +42,7 @@ class Card:
     overlaps: tuple[Overlap, ...]
     diff: ReleaseDiff
     plots: tuple[str, ...]
-    max_best_constant_m_tiou: float
-    min_baseline_questions: int
+    config: ReleaseConfig
 
     @property
     def front_matter(self) -> str:
@@ -129,7 +130,9 @@ def render(card: Card) -> str:
     environment.filters.update(cell=cell, n="{:,}".format, stored_at=stored_at)
     text = resources.files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8")
     template = environment.from_string(text)
-    return template.render(card=card, manifest=card.manifest, tasks=TASKS, shown=DIFF_SHOWN)
+    return template.render(
+        card=card, manifest=card.manifest, tasks=TASKS, shown=DIFF_SHOWN, gates=GATES
+    )
 
 
 def size_category(questions: int) -> str:

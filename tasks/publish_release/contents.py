@@ -21,6 +21,7 @@ class Contents:
     """All tables of a release by name; `questions` has its final splits."""
 
     tables: Mapping[str, pa.Table]
+    near_duplicates: tuple[tuple[str, str], ...] = ()
 
     @property
     def questions(self) -> pa.Table:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,13 +23,14 @@ from earshot.schemas.release import (
     SystemPrompts,
 )
 from earshot.tasks.publish_release import card, croissant
-from earshot.tasks.publish_release.baselines import Baselines, measure
+from earshot.tasks.publish_release.answered import blind_rows
+from earshot.tasks.publish_release.baselines import Baselines, measure, over_limit
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import compare
 from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps
 from earshot.tasks.publish_release.facts import Fact, read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
-from earshot.tasks.publish_release.gates import check_gates
+from earshot.tasks.publish_release.gates import Offence, check_answers, check_gates, count_gates
 from earshot.tasks.publish_release.shards import write_questions, write_tables
 from earshot.tasks.publish_release.shelf import Published, Shelf, open_shelf
 from earshot.tasks.publish_release.source import (
@@ -75,6 +76,7 @@ class _Draft:
     facts: Sequence[Fact]
     overlaps: tuple[Overlap, ...]
     baselines: Baselines
+    offences: tuple[Offence, ...]
     version: int
     digest: str
     previous: Published | None
@@ -133,11 +135,11 @@ def _draft(
     names, durations_s = (
         contents.videos.column(name).to_pylist() for name in ("video_id", "duration_s")
     )
-    facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)))
+    facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)), config)
     asked = frozenset(fact.video_id for fact in facts)
     overlaps = find_overlaps(config.exclusion_lists, contents.videos, asked)
-    baselines = measure(facts)
-    check_gates(contents, facts, overlaps, baselines, config)
+    baselines = Baselines((*measure(facts).rows, *blind_rows(contents, facts)))
+    offences = check_gates(contents, facts, overlaps, baselines, config)
     return _Draft(
         source=source,
         config=config,
@@ -146,6 +148,7 @@ def _draft(
         facts=facts,
         overlaps=overlaps,
         baselines=baselines,
+        offences=offences,
         version=version,
         digest=content_digest(contents.tables, config.licence),
         previous=previous,
@@ -160,6 +163,8 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     write_questions(contents.questions, folder / "data", config)
     write_tables(contents.stage_tables, folder / "tables", config)
     write_tables({name: tables[name] for name in ("media", "absent", "splits")}, folder, config)
+    found = (*draft.offences, *check_answers(folder, draft.facts, config))
+    draft = replace(draft, offences=found)
     parquet = list_files(folder)
     diff = compare(tables, draft.version, draft.previous)
     write_json(folder / "diff.json", diff)
@@ -185,8 +190,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
             overlaps=draft.overlaps,
             diff=diff,
             plots=names,
-            max_best_constant_m_tiou=config.max_best_constant_m_tiou,
-            min_baseline_questions=config.min_baseline_questions,
+            config=config,
         )
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -217,6 +221,7 @@ def _manifest(
         system_prompts=_system_prompts(draft.contents),
         ledger=source.ledger_counts,
         cost=source.cost,
+        gates=count_gates(draft.offences, draft.config),
         warnings=warnings,
         previous=None
         if previous is None
@@ -249,15 +254,16 @@ def _warnings(draft: _Draft) -> tuple[str, ...]:
     constant, config = draft.baselines.constant("temporal"), draft.config
     if not draft.facts:
         return ("There is no question in this version.",)
+    over = [
+        f"Blind answer to {row.task} questions, {row.name}: {row.metric} {row.score:.3f} on test, "
+        f"above {limit:g}; with {row.n_scored} test questions (fewer than "
+        f"{config.min_baseline_questions}) that is too few to refuse."
+        for row, limit, _ in over_limit(draft.baselines, config)
+        if row.n_scored < config.min_baseline_questions
+    ]
     if constant.score is None:
-        return (
+        over.append(
             "The blind time answer could not be scored: that takes temporal questions in train "
-            f"({constant.n_searched}) and in test ({constant.n_scored}).",
+            f"({constant.n_searched}) and in test ({constant.n_scored})."
         )
-    if constant.score > config.max_best_constant_m_tiou:
-        return (
-            f"The best constant time answer has m_tIoU {constant.score:.3f} on test, above "
-            f"{config.max_best_constant_m_tiou:g}; with {constant.n_scored} temporal test "
-            f"questions (fewer than {config.min_baseline_questions}) that is too few to refuse.",
-        )
-    return ()
+    return tuple(over)

@@ -241,8 +241,17 @@ class ReleaseConfig(Section):
     allow_empty: bool = Field(False, description="publish although there is no question")
     exclusion_lists: tuple[str, ...] = Field(
         (),
-        description="files with the videos of named benchmarks, an id or sha256 a line; the "
-        "file's name is the benchmark's, and an overlap fails the release",
+        description="[NAME=]FILE[#SUBSET]: videos of named benchmarks, an id or sha256 a line, "
+        "or a benchmark's own annotation file; an overlap fails the release",
+    )
+    drop_excluded: bool = Field(
+        False, description="leave videos of a benchmark out instead of failing the release"
+    )
+    takedown_list: str = Field(
+        "", description="file like an exclusion list: these videos are left out, whatever the rest"
+    )
+    licences: tuple[str, ...] = Field(
+        (), description="leave out videos with another licence or none; empty: all licences pass"
     )
     limits: dict[GateName, int] = Field(
         {},

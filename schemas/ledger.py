@@ -187,6 +187,11 @@ REASONS: dict[str, Reason] = {
     # release
     "quota": _filtered("Left out to keep the release balanced.", "Change the quotas."),
     "excluded": _filtered("The video is on an exclusion list.", "Nothing to do."),
+    "withdrawn": _filtered("The video is on the takedown list.", "Nothing to do."),
+    "licence": _filtered("The video's licence is not allowed.", "See release.licences."),
+    "near_duplicate": _filtered(
+        "The video shows what videos of two splits show.", "Nothing to do: it would be a leak."
+    ),
     # anywhere
     "stage_error": _fault(
         "The stage failed on this item.", "See the traceback; retry.", transient=True

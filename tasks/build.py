@@ -102,7 +102,7 @@ def conclude(run: Run) -> Report:
         with run.leased("release"):  # two builds that publish at once would take one number
             run.session.snapshot.refresh()
             publication = publish_session(run.session, counts)
-            counts = [*counts, _release_count(run.session)]
+            counts = [*counts, _release_count(publication)]
     cost, requests = _cost(run.session), run.requests()
     if requests:
         run.log.write("requests", **vars(requests))
@@ -226,6 +226,7 @@ def _ledger_count(count: StageCount) -> LedgerCount:
     )
 
 
-def _release_count(session: Session) -> StageCount:
-    questions = session.snapshot.table(Question).num_rows
-    return StageCount("release", "question", questions, {"done": questions})
+def _release_count(publication: Publication) -> StageCount:
+    count = publication.count
+    by_status = {"done": count.done, "filtered": count.filtered}
+    return StageCount(count.stage, count.item_kind, count.total, by_status, count.reasons)

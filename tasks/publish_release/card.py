@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import combinations
 
 import jinja2
 import pyarrow as pa
@@ -18,6 +19,7 @@ from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.release import LedgerCount, ReleaseManifest
 from earshot.tasks.publish_release.baselines import Baselines
+from earshot.tasks.publish_release.contents import Contents
 from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
 from earshot.tasks.publish_release.exclusions import Overlap
 from earshot.tasks.publish_release.gates import GATES
@@ -43,6 +45,7 @@ class Card:
     diff: ReleaseDiff
     plots: tuple[str, ...]
     config: ReleaseConfig
+    contents: Contents
 
     @property
     def front_matter(self) -> str:
@@ -99,6 +102,21 @@ class Card:
         return sum(float(duration_s) for video_id, duration_s in pairs if video_id in asked) / 3600
 
     @property
+    def near_duplicates(self) -> int:
+        """Pairs of videos that show the same."""
+        return len(self.contents.near_duplicates)
+
+    @property
+    def without_fingerprint(self) -> int:
+        """Videos that could not be compared."""
+        return self.contents.without_fingerprint
+
+    @property
+    def shared(self) -> list[dict[str, object]]:
+        """What each two splits share; all is 0, or the gates let it through."""
+        return [shared(self.contents, *pair) for pair in combinations(SPLITS, 2)]
+
+    @property
     def refusals(self) -> list[tuple[LedgerCount, str, int, str]]:
         """(stage row, reason code, items, sentence), the most frequent of a stage first."""
         return [
@@ -116,6 +134,29 @@ class Card:
             key = (row["stage"], row["status"], row["reason_code"] or "")
             counts[key] = counts.get(key, 0) + 1
         return [(*key, count) for key, count in sorted(counts.items())]
+
+
+def shared(contents: Contents, one: str, other: str) -> dict[str, object]:
+    """Return how many videos, files, split groups and near duplicates two splits share."""
+    drawn = zip(*(contents.questions[c].to_pylist() for c in ("video_id", "split")), strict=True)
+    of: dict[str, set[str]] = {one: set(), other: set()}
+    for video_id, split in set(drawn):
+        of.get(split, set()).add(video_id)
+    rows = contents.videos.select(["video_id", "sha256", "split_group"]).to_pylist()
+
+    def values(name: str, field: str) -> set[str]:
+        return {r[field] for r in rows if r["video_id"] in of[name] and r[field] is not None}
+
+    near = contents.near_duplicates
+    return {
+        "splits": f"{one} and {other}",
+        "videos": len(of[one] & of[other]),
+        "files": len(values(one, "sha256") & values(other, "sha256")),
+        "groups": len(values(one, "split_group") & values(other, "split_group")),
+        "near": sum(
+            (a in of[one] and b in of[other]) or (a in of[other] and b in of[one]) for a, b in near
+        ),
+    }
 
 
 def render(card: Card) -> str:

@@ -17,6 +17,7 @@ from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.release import (
     MANIFEST,
     FileEntry,
+    LedgerCount,
     PreviousRelease,
     ReleaseManifest,
     RewardWeights,
@@ -27,10 +28,11 @@ from earshot.tasks.publish_release.answered import blind_rows
 from earshot.tasks.publish_release.baselines import Baselines, measure, over_limit
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import compare
-from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps
+from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps, read_lists
 from earshot.tasks.publish_release.facts import Fact, read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
 from earshot.tasks.publish_release.gates import Offence, check_answers, check_gates, count_gates
+from earshot.tasks.publish_release.selection import ledger_count
 from earshot.tasks.publish_release.shards import write_questions, write_tables
 from earshot.tasks.publish_release.shelf import Published, Shelf, open_shelf
 from earshot.tasks.publish_release.source import (
@@ -55,6 +57,7 @@ class Publication:
         message: that in a sentence.
         warnings: as in the manifest and the card; empty where nothing is new.
         removed: leftovers of killed publications that were cleaned away.
+        count: how the questions fared: published, or left out and why.
     """
 
     folder: str
@@ -63,6 +66,7 @@ class Publication:
     message: str
     warnings: tuple[str, ...]
     removed: tuple[str, ...]
+    count: LedgerCount
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,15 @@ def publish(
     if draft.previous is not None and draft.previous.head.content_digest == draft.digest:
         same = draft.previous
         message = f"{same.folder} has exactly this content: nothing new is published"
-        return Publication(same.folder, same.head.version, False, message, (), removed)
+        return Publication(
+            same.folder, same.head.version, False, message, (), removed, _count(draft)
+        )
     warnings = _warnings(draft)
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
         target = shelf.take_in(folder, draft.version)
     message = f"published {len(draft.facts):,} questions as {target}"
-    return Publication(target, draft.version, True, message, warnings, removed)
+    return Publication(target, draft.version, True, message, warnings, removed, _count(draft))
 
 
 def _draft(
@@ -131,13 +137,15 @@ def _draft(
     """Assemble the next version and lead it through the gates."""
     previous = shelf.latest()
     version = previous.head.version + 1 if previous else 1
-    contents = assemble(source, previous.read("splits.parquet") if previous else None, version)
+    lists = read_lists(config.exclusion_lists)
+    before = previous.read("splits.parquet") if previous else None
+    contents = assemble(source, before, version, config, lists)
     names, durations_s = (
         contents.videos.column(name).to_pylist() for name in ("video_id", "duration_s")
     )
     facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)), config)
     asked = frozenset(fact.video_id for fact in facts)
-    overlaps = find_overlaps(config.exclusion_lists, contents.videos, asked)
+    overlaps = find_overlaps(lists, contents.videos, asked, contents.dropped)
     baselines = Baselines((*measure(facts).rows, *blind_rows(contents, facts)))
     offences = check_gates(contents, facts, overlaps, baselines, config)
     return _Draft(
@@ -162,7 +170,9 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     tables = dict(contents.tables)
     write_questions(contents.questions, folder / "data", config)
     write_tables(contents.stage_tables, folder / "tables", config)
-    write_tables({name: tables[name] for name in ("media", "absent", "splits")}, folder, config)
+    write_tables(
+        {name: tables[name] for name in ("media", "absent", "dropped", "splits")}, folder, config
+    )
     found = (*draft.offences, *check_answers(folder, draft.facts, config))
     draft = replace(draft, offences=found)
     parquet = list_files(folder)
@@ -191,6 +201,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
             diff=diff,
             plots=names,
             config=config,
+            contents=contents,
         )
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -219,7 +230,7 @@ def _manifest(
         upstream=dict(sorted(source.upstream_digests.items())),
         reward_weights=draft.weights,
         system_prompts=_system_prompts(draft.contents),
-        ledger=source.ledger_counts,
+        ledger=(*source.ledger_counts, _count(draft)),
         cost=source.cost,
         gates=count_gates(draft.offences, draft.config),
         warnings=warnings,
@@ -231,6 +242,11 @@ def _manifest(
             manifest_sha256=previous.manifest_sha256,
         ),
     )
+
+
+def _count(draft: _Draft) -> LedgerCount:
+    """Return the ledger's row of the release itself."""
+    return ledger_count(draft.contents.dropped, len(draft.facts))
 
 
 def _system_prompts(contents: Contents) -> SystemPrompts:

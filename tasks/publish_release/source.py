@@ -21,7 +21,14 @@ from earshot.schemas.inspection import Inspection
 from earshot.schemas.mention import Mention
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
-from earshot.schemas.release import Absent, LedgerCount, Media, ReleaseCost, SplitAssignment
+from earshot.schemas.release import (
+    Absent,
+    Dropped,
+    LedgerCount,
+    Media,
+    ReleaseCost,
+    SplitAssignment,
+)
 from earshot.schemas.tube import RevisedTube, Tube
 from earshot.schemas.video import Video
 
@@ -38,7 +45,7 @@ STAGE_KINDS: tuple[type[Record], ...] = (
 )
 """Tables that stand under `tables/`, in the order of the data's way."""
 
-_OTHERS: tuple[type[Record], ...] = (Question, Media, Absent, SplitAssignment)
+_OTHERS: tuple[type[Record], ...] = (Question, Media, Absent, Dropped, SplitAssignment)
 
 KINDS: dict[str, type[Record]] = {kind.TABLE: kind for kind in STAGE_KINDS + _OTHERS}
 """Every table of a release by its name."""

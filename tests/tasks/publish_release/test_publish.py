@@ -137,7 +137,7 @@ def test_the_manifest_says_what_the_rows_were_made_with(release):
     assert manifest.reward_weights == RewardWeights()
     assert manifest.questions["test"] == {"spatial": 2, "spatio_temporal": 2, "temporal": 2}
     assert manifest.inspected_by == {"automatic": 24}
-    assert len(manifest.schemas) == 13
+    assert len(manifest.schemas) == 14
     assert manifest.previous is None
 
 

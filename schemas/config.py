@@ -231,6 +231,26 @@ GateName = Literal[
 """The gates of a release; `tasks.publish_release.gates` says what each refuses."""
 
 
+class Quota(Section):
+    """No value of a trait may have more than a share of the questions."""
+
+    by: Literal[
+        "task",
+        "branch",
+        "duration_group",
+        "events",
+        "category",
+        "start",
+        "length",
+        "answer_position",
+    ] = Field(
+        description="the trait; start and length are tenths of the video that a time answer has"
+    )
+    max_share: float = Field(
+        gt=0, le=1, description="of the questions of a split that have the trait, for each value"
+    )
+
+
 class ReleaseConfig(Section):
     """Publishing."""
 
@@ -253,6 +273,10 @@ class ReleaseConfig(Section):
     licences: tuple[str, ...] = Field(
         (), description="leave out videos with another licence or none; empty: all licences pass"
     )
+    quotas: tuple[Quota, ...] = Field(
+        (), description="shares that no value may exceed in any split; what is over is left out"
+    )
+    quota_seed: int = Field(0, description="changes which of equal questions the quotas leave out")
     limits: dict[GateName, int] = Field(
         {},
         description="offenders that a gate lets through, such as {coverage = 3}; a gate that is "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from itertools import combinations
+from itertools import combinations, groupby
 
 import jinja2
 import pyarrow as pa
@@ -18,6 +18,7 @@ import yaml
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.release import LedgerCount, ReleaseManifest
+from earshot.tasks.publish_release.balance import Balanced
 from earshot.tasks.publish_release.baselines import Baselines
 from earshot.tasks.publish_release.contents import Contents
 from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
@@ -31,6 +32,7 @@ TASKS = {
     "spatio_temporal": "when does the object sound and is visible, and where is it",
 }
 DIFF_SHOWN = 10
+BALANCE_SHOWN = 10
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 
 
@@ -110,6 +112,14 @@ class Card:
     def without_fingerprint(self) -> int:
         """Videos that could not be compared."""
         return self.contents.without_fingerprint
+
+    @property
+    def balance(self) -> list[Balanced]:
+        """The values of quotas with the most questions, of each split and quota ten."""
+        shown: list[Balanced] = []
+        for _, rows in groupby(self.contents.balance, key=lambda row: (row.split, row.by)):
+            shown += sorted(rows, key=lambda row: (-row.made, row.value))[:BALANCE_SHOWN]
+        return shown
 
     @property
     def shared(self) -> list[dict[str, object]]:

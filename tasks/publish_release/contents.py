@@ -15,6 +15,7 @@ from earshot.schemas.arrow import to_table
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Split
 from earshot.schemas.release import Absent, Dropped, Media
+from earshot.tasks.publish_release.balance import Balanced, over_quota, read_traits
 from earshot.tasks.publish_release.exclusions import Listed
 from earshot.tasks.publish_release.leaks import join_near
 from earshot.tasks.publish_release.near import near_duplicates
@@ -30,12 +31,14 @@ class Contents:
     Attributes:
         near_duplicates: pairs of videos that show the same, also of earlier versions.
         without_fingerprint: videos with questions that could not be compared.
+        balance: how each value of each quota fared.
     """
 
     tables: Mapping[str, pa.Table]
     dropped: tuple[Dropped, ...] = ()
     near_duplicates: tuple[tuple[str, str], ...] = ()
     without_fingerprint: int = 0
+    balance: tuple[Balanced, ...] = ()
 
     @property
     def questions(self) -> pa.Table:
@@ -71,6 +74,7 @@ def assemble(
 
     Raises:
         ConfigError: the takedown list can't be read.
+        ReleaseError: the quotas can't be solved.
     """
     tables = dict(source.tables)
     videos = tables["videos"]
@@ -80,6 +84,11 @@ def assemble(
     joined = join_near(near, _alike(videos), _splits(chosen.questions), _splits(before))
     chosen.leave_out_videos({v: ("near_duplicate", why) for v, why in joined.bridges.items()})
     chosen.questions = move(chosen.questions, joined.splits)
+    fared: tuple[Balanced, ...] = ()
+    if config.quotas:
+        traits = read_traits(chosen.questions, videos, tables["events"], config.quotas)
+        why, fared = over_quota(traits, config)
+        chosen.leave_out(why)
     tables["questions"] = questions = chosen.questions
     tables["media"] = media_table(videos)
     tables["absent"] = absent_table(
@@ -87,7 +96,7 @@ def assemble(
     )
     tables["dropped"] = to_table(Dropped, chosen.dropped)
     tables["splits"] = assign(questions, videos, before, version)
-    return Contents(tables, tuple(chosen.dropped), near, _uncompared(videos, questions))
+    return Contents(tables, tuple(chosen.dropped), near, _uncompared(videos, questions), fared)
 
 
 def _splits(rows: pa.Table | None) -> dict[str, Split]:

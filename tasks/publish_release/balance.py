@@ -1,7 +1,7 @@
 """Chooses the most questions that keep every quota, and says of each of the others why not.
 
 Takes the traits of questions, gives those to leave out. Questions with the same traits are one
-integer of a linear program, which HiGHS solves; among them the hash of seed and id decides, so the
+variable of a linear program, which HiGHS solves; among them the hash of seed and id decides, so the
 same release is left out in the same way, whatever the order of its rows.
 """
 
@@ -23,6 +23,9 @@ from earshot.tasks.publish_release.selection import Why
 from earshot.tasks.score_answers.groups import DURATIONS, LONGER
 
 BINS = 10
+
+EXACT_CELLS = 500
+"""With more kinds of questions whole numbers would take minutes."""
 
 Values = tuple[str, ...]
 """Of one trait: none where a question doesn't have it, several labels where it has several."""
@@ -125,41 +128,81 @@ def _solve_split(
 
 
 def _solve(cells: Sequence[Cell], sizes: Sequence[int], quotas: Sequence[Quota]) -> list[int]:
-    """Return how many questions of each cell stay: as many as the quotas allow."""
+    """Return how many questions of each cell stay: as many as the quotas allow.
+
+    Up to `EXACT_CELLS` cells no larger choice keeps the quotas. Above, the whole numbers next below
+    the best fractions are taken, and what these still break is mended one question at a time: that
+    costs no more questions than there are limits.
+    """
     # Most of a second to import, and only releases with quotas pay it.
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_array
+    from scipy.sparse import coo_array
 
-    rows: list[int] = []
-    columns: list[int] = []
-    entries: list[float] = []
-    n_rows = 0
+    # Variables: the cells, then the number of questions that have each trait.
+    entries: list[tuple[int, int, float]] = []
+    rows = len(quotas)
     for nth, quota in enumerate(quotas):
-        for value in sorted({value for cell in cells for value in cell[nth]}):
-            for column, cell in enumerate(cells):
-                if cell[nth]:
-                    rows.append(n_rows)
-                    columns.append(column)
-                    entries.append(float(value in cell[nth]) - quota.max_share)
-            n_rows += 1
-    if not n_rows:
-        return list(sizes)
-    matrix = csr_array((entries, (rows, columns)), shape=(n_rows, len(cells)))
+        place: dict[str, int] = {}
+        entries.append((nth, len(cells) + nth, -1.0))
+        for column, cell in enumerate(cells):
+            if cell[nth]:
+                entries.append((nth, column, 1.0))
+            for value in cell[nth]:
+                if value not in place:
+                    place[value] = rows
+                    entries.append((rows, len(cells) + nth, -quota.max_share))
+                    rows += 1
+                entries.append((place[value], column, 1.0))
+    at, columns, numbers = zip(*entries, strict=True)
+    width = len(cells) + len(quotas)
+    matrix = coo_array((numbers, (at, columns)), shape=(rows, width)).tocsr()
+    is_exact = len(cells) <= EXACT_CELLS
     found = milp(
-        -np.ones(len(cells)),
-        integrality=np.ones(len(cells)),
-        bounds=Bounds(0, np.array(sizes)),
-        constraints=LinearConstraint(matrix, ub=1e-9),
+        np.concatenate([-np.ones(len(cells)), np.zeros(len(quotas))]),
+        integrality=np.concatenate([np.full(len(cells), int(is_exact)), np.zeros(len(quotas))]),
+        bounds=Bounds(0, np.concatenate([sizes, np.full(len(quotas), np.inf)])),
+        constraints=LinearConstraint(
+            matrix,
+            lb=np.concatenate([np.zeros(len(quotas)), np.full(rows - len(quotas), -np.inf)]),
+            ub=np.full(rows, 0.0),
+        ),
         # Nodes, not seconds: a slower machine chooses the same.
-        options={"node_limit": 1000, "mip_rel_gap": 1e-4},
+        options={"node_limit": 1000},
     )
     if found.x is None:
         raise ReleaseError(
             f"release.quotas over {len(cells)} kinds of questions can't be solved: "
             f"{found.message}; take one of the quotas out"
         )
-    return [round(value) for value in found.x.tolist()]
+    kept = [int(value + 1e-6) for value in found.x[: len(cells)].tolist()]
+    return _mended(cells, kept, quotas)
+
+
+def _mended(cells: Sequence[Cell], kept: list[int], quotas: Sequence[Quota]) -> list[int]:
+    """Return the counts less what breaks a quota, from the cells with the most questions."""
+    while True:
+        worst: tuple[float, int, str] | None = None
+        for nth, quota in enumerate(quotas):
+            counts: Counter[str] = Counter()
+            for cell, keeps in zip(cells, kept, strict=True):
+                for value in cell[nth]:
+                    counts[value] += keeps
+            of = sum(keeps for cell, keeps in zip(cells, kept, strict=True) if cell[nth])
+            for value, count in sorted(counts.items()):
+                over = count - quota.max_share * of
+                if over > 1e-6 and (worst is None or over > worst[0]):
+                    worst = (over, nth, value)
+        if worst is None:
+            return kept
+        left = max(1, int(worst[0]))
+        having = [n for n, cell in enumerate(cells) if worst[2] in cell[worst[1]]]
+        for column in sorted(having, key=lambda n: (-kept[n], n)):
+            less = min(left, kept[column])
+            kept[column] -= less
+            left -= less
+            if not left:
+                break
 
 
 def _fared(

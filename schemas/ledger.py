@@ -176,6 +176,9 @@ REASONS: dict[str, Reason] = {
     "empty_box": _filtered("Rounding leaves a box without area.", "Nothing to do."),
     "bad_name": _filtered("The name can't stand in an answer.", "Rename the object."),
     "over_cap": _filtered("The answer exceeds a cap of the grammar.", "Nothing to do."),
+    "no_choice": _filtered(
+        "No one right option, or too few other things in the video.", "Nothing to do."
+    ),
     "over_budget": _filtered(
         "The answer is longer than a model may write.", "Raise questions.max_answer_tokens."
     ),

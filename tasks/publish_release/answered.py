@@ -12,12 +12,20 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from earshot.schemas.question import Task
 from earshot.tasks.publish_release.baselines import Baseline, Metric
 from earshot.tasks.publish_release.contents import Contents
 from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.score_answers.baselines import score_baselines
 from earshot.tasks.score_answers.read import asked_of
 from earshot.tasks.score_answers.record import BaselineScore
+
+_METRICS: dict[Task, tuple[Metric, ...]] = {
+    "temporal": (),
+    "spatial": ("object_f1", "m_vIoU"),
+    "spatio_temporal": ("m_vIoU",),
+}
+"""What is scored beside m_tIoU, which `baselines.measure` has."""
 
 
 def blind_rows(contents: Contents, facts: Sequence[Fact]) -> tuple[Baseline, ...]:
@@ -38,12 +46,7 @@ def blind_rows(contents: Contents, facts: Sequence[Fact]) -> tuple[Baseline, ...
 
 
 def _rows(found: BaselineScore, n_scored: int) -> Iterator[Baseline]:
-    metrics: tuple[Metric, ...] = {
-        "temporal": (),
-        "spatial": ("object_f1", "m_vIoU"),
-        "spatio_temporal": ("m_vIoU",),
-    }[found.task]
-    for metric in metrics:
+    for metric in _METRICS[found.task]:
         yield Baseline(
             task=found.task,
             name=found.name,

@@ -179,11 +179,12 @@ def _spatial(
         return instances
     if refusal := _refuse_ask(candidate, scene, pack, span_s, grid):
         return refusal
-    options: tuple[str, ...] | Refusal = ()
+    options: tuple[str, ...] = ()
     if candidate.template.options is not None:
-        options = choices(candidate, scene, instances, span_s)
-        if isinstance(options, Refusal):
-            return options
+        chosen = choices(candidate, scene, instances, span_s)
+        if isinstance(chosen, Refusal):
+            return chosen
+        options = chosen
     events = scene.events_during(span_s)
     by_people = all(each.inspected_by == "human" for each in events)
     can_be_none = by_people and candidate.template.branch == "sounding"

@@ -1,4 +1,4 @@
-# Every lane starts from nothing but Python >= 3.11 and make; `make setup` is done when first needed.
+# Every lane starts from nothing but Python >= 3.11, make and (for pdqhash) a C++ compiler; `make setup` is done when first needed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

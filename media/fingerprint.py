@@ -1,52 +1,73 @@
-"""Makes a perceptual fingerprint of a video's pictures: the same for another encoding of it.
+"""Perceptual hashes of a video's pictures, by which near duplicates are found.
 
-Five frames at fixed shares of the length, each a 64-bit hash of its coarse brightness (the sign of
-the 8x8 lowest cosine terms against their median). Takes a local file, keeps no frame.
+Takes decoded frames, gives PDQ hashes (Meta, 256 bits each) of up to 16 of them, evenly apart. Two
+files that show the same differ in few bits, whatever their codec, size and rate.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import av
 import numpy as np
-import numpy.typing as npt
-from scipy.fft import dctn
 
-from earshot.media.frames import read_frames
+from earshot.media.display import Picture
 
-ALGORITHM = "dct64"
-SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
-SAME_BITS = 10
-"""Hashes of one frame in two encodings differ by a few bits of 64; of two frames by about 32."""
+FRAMES = 16
+SIDE_PX = 128
+"""PDQ looks at 64 x 64 means; more pixels change nothing but the cost."""
 
-_SIDE, _TERMS = 32, 8
+MAX_BITS = 31
+"""Two frames are alike up to this distance of 256: the threshold that PDQ's authors recommend."""
+
+MIN_SHARE = 0.5
+"""So many of the frames of the one with fewer have to be found in the other."""
+
+MIN_FRAMES = 4
+"""With fewer frames that can be told apart, nothing is said of a video."""
+
+MIN_QUALITY = 50
+"""Below this (of 100) a picture has too few edges to be told from others: a black frame."""
 
 
-def fingerprint(path: Path, duration_s: float) -> str:
-    """Return `dct64:` and five hashes in hex, with commas between.
+class Fingerprint:
+    """Gathers hashes while a video of `duration_s` seconds is decoded once, in any order."""
 
-    Raises:
-        MediaError: the file can't be opened or decoded.
+    def __init__(self, duration_s: float) -> None:
+        self._step_s = duration_s / FRAMES
+        self._picture = Picture(SIDE_PX, SIDE_PX)
+        self._hashes: dict[int, str] = {}
+        self._seen: set[int] = set()
+
+    def see(self, frame: av.VideoFrame, time_s: float) -> None:
+        """Take in a frame, if it is the first in the latter half of its sixteenth."""
+        if self._step_s <= 0:
+            return
+        place = time_s / self._step_s
+        index = int(place)
+        if not 0 <= index < FRAMES or place - index < 0.5 or index in self._seen:
+            return
+        self._seen.add(index)
+        # C++ that only the decoder's child has to load.
+        import pdqhash
+
+        bits, quality = pdqhash.compute(np.ascontiguousarray(self._picture.array(frame)))
+        if quality >= MIN_QUALITY:
+            self._hashes[index] = np.packbits(bits.astype(bool)).tobytes().hex()
+
+    @property
+    def text(self) -> str | None:
+        """Hashes as 64 hex digits each, in time's order, with spaces; None without any."""
+        return " ".join(self._hashes[index] for index in sorted(self._hashes)) or None
+
+
+def shared_frames(one: str, other: str) -> float | None:
+    """Return which share of the frames of the one with fewer is found in the other.
+
+    None where one of them has too few frames that can be told apart.
     """
-    times_s = tuple(round(share * duration_s, 3) for share in SHARES)
-    hashes = [_hash(frame) for _, frame in read_frames(path, times_s, _SIDE, _SIDE)]
-    return f"{ALGORITHM}:{','.join(f'{each:016x}' for each in hashes)}"
-
-
-def distance(one: str, other: str) -> float | None:
-    """Return the median number of bits in which frames differ; None for other algorithms."""
-    if not (one.startswith(f"{ALGORITHM}:") and other.startswith(f"{ALGORITHM}:")):
+    fewer, more = sorted(
+        ([int(each, 16) for each in {*text.split()}] for text in (one, other)), key=len
+    )
+    if len(fewer) < MIN_FRAMES:
         return None
-    pairs = zip(_hashes(one), _hashes(other), strict=False)
-    return float(np.median([(a ^ b).bit_count() for a, b in pairs]))
-
-
-def _hashes(text: str) -> list[int]:
-    return [int(each, 16) for each in text.partition(":")[2].split(",")]
-
-
-def _hash(frame: npt.NDArray[np.uint8]) -> int:
-    grey = frame.astype(np.float64) @ (0.299, 0.587, 0.114)
-    low = dctn(grey, norm="ortho")[:_TERMS, :_TERMS].ravel()
-    bits = low > np.median(low)
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+    found = [any((a ^ b).bit_count() <= MAX_BITS for b in more) for a in fewer]
+    return sum(found) / len(found)

@@ -1,7 +1,8 @@
 """Opens a video, decodes it once and gives what it is: length, rate, size, rotation, sound.
 
-Nothing is taken from the header that decoding can tell; no frame is converted to RGB or kept. What
-the decoder had to make up, and what the container promises and does not hold, is a fault.
+Nothing is taken from the header that decoding can tell; only the 16 frames of the fingerprint are
+converted to RGB, and none is kept. What the decoder had to make up, and what the container promises
+and does not hold, is a fault.
 Meant to run in a child (`earshot.media.child`): a broken file can hang or kill a decoder.
 """
 
@@ -32,6 +33,7 @@ from earshot.media.container import (
     why_of,
 )
 from earshot.media.display import Orientation, displayed_size, orientation_of, pixel_aspect
+from earshot.media.fingerprint import Fingerprint
 
 # So many frames, or this share, may be missing of those in the index: fields that share a frame,
 # and leading frames of a cut stream that refer to what was cut off.
@@ -59,6 +61,7 @@ class Probed:
     video_codec: str
     audio_codec: str | None
     is_silent: bool | None
+    frame_fingerprint: str | None = None
 
     @property
     def has_audio(self) -> bool:
@@ -81,6 +84,7 @@ class _Tally:
     height: int = 0
     sound_end_s: float = 0.0
     peak: float = 0.0
+    fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint(0.0))
 
 
 def probe(path: Path, silence_dbfs: float) -> Probed:
@@ -123,7 +127,7 @@ def _check_whole(container: InputContainer, picture: VideoStream) -> None:
 
 
 def _decode(container: InputContainer, picture: VideoStream, sound: AudioStream | None) -> _Tally:
-    tally = _Tally()
+    tally = _Tally(fingerprint=Fingerprint((container.duration or 0) / av.time_base))
     start_s = origin_s(container)
     streams = (picture,) if sound is None else (picture, sound)
     try:
@@ -156,6 +160,7 @@ def _see(tally: _Tally, frame: av.VideoFrame, picture: VideoStream, start_s: flo
         time_s = len(tally.times_s) / nominal_fps(picture)
     tally.times_s.append(time_s)
     tally.n_corrupt += frame.is_corrupt
+    tally.fingerprint.see(frame, time_s)
     tally.last_frame_s = float((frame.duration or 0) * (frame.time_base or 0))
 
 
@@ -243,6 +248,7 @@ def _summary(
         video_codec=picture.codec.canonical_name,
         audio_codec=None if sound is None else sound.codec.canonical_name,
         is_silent=None if sound is None else dbfs(tally.peak) < silence_dbfs,
+        frame_fingerprint=tally.fingerprint.text,
     )
 
 

@@ -33,6 +33,7 @@ Branch = Literal["sounding", "silent"]
 Which = Literal["left", "right"]
 AnswerStyle = Literal["earshot", "r-avst"]
 Times = Literal["segment", "every_stretch"]
+Seconds = Literal["tenths", "as_given"]
 
 _FOLDER = "earshot.prompts.questions"
 _PLACEHOLDERS: dict[Task, frozenset[str]] = {
@@ -53,10 +54,17 @@ def _as_list(value: object) -> object:
 def _fits_its_task(question: str, info: ValidationInfo) -> str:
     """Return a wording that has the placeholders of its template's task, or raise ValueError."""
     used, task = set(_fields(question)), info.data.get("task")
-    if task is not None and used != _PLACEHOLDERS[task]:
+    if task is None:
+        return question
+    needed = set(_PLACEHOLDERS[task])
+    if info.data.get("about") == "object":
+        needed.add("object")
+    if info.data.get("options"):
+        needed.add("options")
+    if used != needed:
         raise ValueError(
             f"the wording {question!r} has the placeholders {sorted(used)}; a {task} question "
-            f"needs {sorted(_PLACEHOLDERS[task])}, each at least once and no others"
+            f"needs {sorted(needed)}, each at least once and no others"
         )
     return question
 
@@ -81,6 +89,15 @@ class Template(_Model):
         None,
         description="of a spatio_temporal task: which one of two instances the wording asks for",
     )
+    about: Literal["object"] | None = Field(
+        None,
+        description="of a spatial task, branch sounding: the wording names an object and asks "
+        "whether it is heard and seen; none where it is silent, or out of view",
+    )
+    options: Annotated[int, Field(ge=3, le=8)] | None = Field(
+        None,
+        description="of a spatial task, branch sounding: how many names to choose from, at most",
+    )
     question: Annotated[
         tuple[Question, ...],
         Field(min_length=1),
@@ -100,20 +117,33 @@ class Template(_Model):
                 f"template {self.id!r} has which {self.which!r} and task {self.task!r}; only a "
                 "spatio_temporal question asks where one instance is: remove which"
             )
+        if (self.about or self.options) and self.branch != "sounding":
+            raise ValueError(
+                f"template {self.id!r} has about or options and branch {self.branch!r}; only a "
+                "spatial question of branch sounding has them: remove them"
+            )
+        if self.about and self.options:
+            raise ValueError(
+                f"template {self.id!r} has about and options; a question that names its object "
+                "leaves nothing to choose: remove one"
+            )
         return self
 
-    def fill(self, *, name: str = "", start: str = "", end: str = "", key: str = "") -> str:
+    def fill(
+        self, *, name: str = "", start: str = "", end: str = "", options: str = "", key: str = ""
+    ) -> str:
         """Return the question's text; only the placeholders of the task are looked at.
 
         Args:
             name: the object that is asked about.
             start: of the stretch that is asked about, as written.
             end: likewise.
+            options: the names to choose from.
             key: chooses among paraphrases, always the same one for the same key. A paraphrase that
                 is added later takes its share of the keys and leaves the choice of all others.
         """
         question = max(self.question, key=lambda each: _weight(key, each))
-        return question.format(object=name, start=start, end=end)
+        return question.format(object=name, start=start, end=end, options=options)
 
 
 def _weight(key: str, question: str) -> bytes:
@@ -132,6 +162,9 @@ class Pack(_Model):
     version: str = Field(min_length=1)
     answers: AnswerStyle
     times: Times
+    seconds: Seconds = Field(
+        "tenths", description="how a question writes {start} and {end}: to 0.1 s, or as given"
+    )
     templates: tuple[Template, ...] = Field(min_length=1)
 
     @property
@@ -148,8 +181,11 @@ class Pack(_Model):
                 "so use times: segment or answers: earshot",
             )
         ids = [template.id for template in self.templates]
-        asked = [(each.task, each.branch, each.which) for each in self.templates]
-        for what, values in (("id", ids), ("task, branch and which", asked)):
+        asked = [
+            (each.task, each.branch, each.which, each.about, each.options is not None)
+            for each in self.templates
+        ]
+        for what, values in (("id", ids), ("task, branch, which, about and options", asked)):
             for position, value in enumerate(values):
                 if value in values[:position]:
                     raise _at(

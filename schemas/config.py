@@ -201,6 +201,11 @@ class QuestionsConfig(Section):
     max_event_cover: float = Field(
         0.9, gt=0, le=1, description="events that cover more of the video ask no time"
     )
+    max_answer_tokens: int = Field(
+        2048,
+        ge=64,
+        description="longer answers are refused; estimated as a tokenizer that splits digits",
+    )
     validation_share: float = Field(0.1, ge=0, lt=1, description="of the videos or split groups")
     test_share: float = Field(0.2, ge=0, lt=1, description="of the videos or split groups")
     split_seed: int = Field(0, description="changes which video falls into which split")
@@ -215,6 +220,51 @@ class QuestionsConfig(Section):
         return self
 
 
+GateName = Literal[
+    "split",
+    "near_duplicate",
+    "duplicate",
+    "unique",
+    "dangling",
+    "contradiction",
+    "span",
+    "frame",
+    "box",
+    "tube",
+    "coverage",
+    "whole_video",
+    "answer",
+    "truth",
+    "length",
+    "reward",
+    "rederived",
+    "excluded",
+    "blind",
+    "empty",
+]
+"""The gates of a release; `tasks.publish_release.gates` says what each refuses."""
+
+
+class Quota(Section):
+    """No value of a trait may have more than a share of the questions."""
+
+    by: Literal[
+        "task",
+        "branch",
+        "duration_group",
+        "events",
+        "category",
+        "start",
+        "length",
+        "answer_position",
+    ] = Field(
+        description="the trait; start and length are tenths of the video that a time answer has"
+    )
+    max_share: float = Field(
+        gt=0, le=1, description="of the questions of a split that have the trait, for each value"
+    )
+
+
 class ReleaseConfig(Section):
     """Publishing."""
 
@@ -225,14 +275,53 @@ class ReleaseConfig(Section):
     allow_empty: bool = Field(False, description="publish although there is no question")
     exclusion_lists: tuple[str, ...] = Field(
         (),
-        description="files with the videos of named benchmarks, an id or sha256 a line; the "
-        "file's name is the benchmark's, and an overlap fails the release",
+        description="[NAME=]FILE[#SUBSET]: videos of named benchmarks, an id or sha256 a line, "
+        "or a benchmark's own annotation file; an overlap fails the release",
+    )
+    drop_excluded: bool = Field(
+        False, description="leave videos of a benchmark out instead of failing the release"
+    )
+    takedown_list: str = Field(
+        "", description="file like an exclusion list: these videos are left out, whatever the rest"
+    )
+    licences: tuple[str, ...] = Field(
+        (), description="leave out videos with another licence or none; empty: all licences pass"
+    )
+    quotas: tuple[Quota, ...] = Field(
+        (), description="shares that no value may exceed in any split; what is over is left out"
+    )
+    quota_seed: int = Field(0, description="changes which of equal questions the quotas leave out")
+    limits: dict[GateName, int] = Field(
+        {},
+        description="offenders that a gate lets through, such as {coverage = 3}; a gate that is "
+        "not named lets none through",
+    )
+    min_visible_share: float = Field(
+        0.5, ge=0, le=1, description="gate coverage: of a tube's times in an answer, at least"
+    )
+    max_event_cover: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="gate whole_video: share of the video that a time answer covers",
+    )
+    max_answer_tokens: int = Field(
+        2048, ge=64, description="gate length: tokens of an answer that a trained model may write"
     )
     max_best_constant_m_tiou: float = Field(
-        0.30, ge=0, le=1, description="best constant time answer on temporal test questions"
+        0.30, ge=0, le=1, description="gate blind: best constant time answer on test, m_tIoU"
+    )
+    max_whole_video_m_tiou: float = Field(
+        0.50, ge=0, le=1, description="gate blind: the whole video as time answer, m_tIoU"
+    )
+    max_blind_box_m_viou: float = Field(
+        0.40, ge=0, le=1, description="gate blind: full-frame or best constant box, m_vIoU"
+    )
+    max_common_object_f1: float = Field(
+        0.50, ge=0, le=1, description="gate blind: most common object as spatial answer, object_f1"
     )
     min_baseline_questions: int = Field(
-        100, ge=1, description="with fewer temporal test questions that limit only warns"
+        100, ge=1, description="with fewer test questions of a task its blind limits only warn"
     )
 
 
@@ -440,7 +529,7 @@ class RunConfig(Section):
     """How a build runs; changes no result and is in no key."""
 
     batch_size: int = Field(100, ge=1, description="videos a task run, light stages")
-    track_batch_size: int = Field(8, ge=1, description="videos a task run, tracking")
+    track_batch_size: int = Field(16, ge=1, description="videos a task run, tracking")
     shard_size: int = Field(500, ge=1, description="videos a flow run")
     limit_s: float = Field(
         120,

@@ -180,6 +180,12 @@ REASONS: dict[str, Reason] = {
     "empty_box": _filtered("Rounding leaves a box without area.", "Nothing to do."),
     "bad_name": _filtered("The name can't stand in an answer.", "Rename the object."),
     "over_cap": _filtered("The answer exceeds a cap of the grammar.", "Nothing to do."),
+    "no_choice": _filtered(
+        "No one right option, or too few other things in the video.", "Nothing to do."
+    ),
+    "over_budget": _filtered(
+        "The answer is longer than a model may write.", "Raise questions.max_answer_tokens."
+    ),
     "unknown_boxes": _filtered("Nobody looked at part of the window.", "Track or inspect it."),
     "caption_times": _filtered(
         "Its times are a caption's, nobody inspected them, and its split is for evaluation.",
@@ -188,6 +194,11 @@ REASONS: dict[str, Reason] = {
     # release
     "quota": _filtered("Left out to keep the release balanced.", "Change the quotas."),
     "excluded": _filtered("The video is on an exclusion list.", "Nothing to do."),
+    "withdrawn": _filtered("The video is on the takedown list.", "Nothing to do."),
+    "licence": _filtered("The video's licence is not allowed.", "See release.licences."),
+    "near_duplicate": _filtered(
+        "The video shows what videos of two splits show.", "Nothing to do: it would be a leak."
+    ),
     # anywhere
     "stage_error": _fault(
         "The stage failed on this item.", "See the traceback; retry.", transient=True

@@ -48,6 +48,8 @@ class Question(Record):
             req("pack", pa.string()),
             req("template_id", pa.string()),
             req("question", pa.string()),
+            opt("asked_object_id", pa.string()),
+            req("options", STRINGS),
             req("answer", pa.string()),
             req("truth_json", pa.string()),
             opt("span", INTERVAL),
@@ -69,6 +71,8 @@ class Question(Record):
     pack: str
     template_id: str
     question: str
+    asked_object_id: str | None = Field(None, description="the object that the question names")
+    options: tuple[str, ...] = Field((), description="names to choose from; empty: a free answer")
     answer: str
     truth_json: str = Field(description="canonical JSON of CONTRACTS 7")
     span: Interval | None = Field(description="the stretch that the question names")

@@ -14,8 +14,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from earshot.schemas.base import Frozen, Record, opt, req
 from earshot.schemas.build import Build
+from earshot.schemas.config import GateName
 from earshot.schemas.ledger import ItemKind, Status
-from earshot.schemas.question import Split
+from earshot.schemas.question import Split, Task
 
 MANIFEST = "manifest.json"
 
@@ -53,6 +54,14 @@ class LedgerCount(Frozen):
                 "in = done + filtered + rejected + quarantined + waiting (CONTRACTS 2)"
             )
         return self
+
+
+class GateCount(Frozen):
+    """What one gate found in a release that was published."""
+
+    gate: GateName
+    found: int = Field(ge=0, description="offenders, or blind answers over their limit")
+    limit: int = Field(ge=0, description="how many it lets through")
 
 
 class RewardWeights(Frozen):
@@ -117,6 +126,7 @@ class ReleaseManifest(Frozen):
     system_prompts: SystemPrompts
     ledger: tuple[LedgerCount, ...]
     cost: ReleaseCost | None = Field(None, description="null: no language model was asked")
+    gates: tuple[GateCount, ...] = Field((), description="one row a gate")
     warnings: tuple[str, ...]
     previous: PreviousRelease | None
     manifest_digest: str = Field(
@@ -203,6 +213,28 @@ class Absent(Record):
     message: str | None
 
 
+class Dropped(Record):
+    """A question that was made and is not published, and why: a ledger row of the release."""
+
+    TABLE: ClassVar[str] = "dropped"
+    KEY: ClassVar[tuple[str, ...]] = ("question_id",)
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [
+            req("question_id", pa.string()),
+            req("video_id", pa.string()),
+            req("task", pa.string()),
+            req("reason_code", pa.string()),
+            req("message", pa.string()),
+        ]
+    )
+
+    question_id: str
+    video_id: str
+    task: Task
+    reason_code: str = Field(description="of schemas.ledger.REASONS")
+    message: str
+
+
 class SplitAssignment(Record):
     """The split of a video for good: later versions inherit it, also while it has no question."""
 
@@ -214,6 +246,7 @@ class SplitAssignment(Record):
             req("split", pa.string()),
             opt("split_group", pa.string()),
             req("sha256", pa.string()),
+            opt("frame_fingerprint", pa.string()),
             req("since_version", pa.int32()),
         ]
     )
@@ -222,4 +255,5 @@ class SplitAssignment(Record):
     split: Split
     split_group: str | None
     sha256: str = Field(description="of the video file: a renamed copy keeps its split")
+    frame_fingerprint: str | None = Field(None, description="by which near duplicates join it")
     since_version: int = Field(ge=1, description="the first version with a question about it")

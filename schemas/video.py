@@ -58,5 +58,5 @@ class Video(Record):
     licence: str | None = None
     source: str | None = None
     split_group: str | None = None
-    frame_fingerprint: str | None = Field(None, description="perceptual hash of the picture")
+    frame_fingerprint: str | None = Field(None, description="PDQ hashes of up to 16 frames")
     audio_fingerprint: str | None = Field(None, description="perceptual hash of the sound")

@@ -70,6 +70,11 @@ def _add(table: Any, key: str, value: Any, field: FieldInfo) -> None:
             rows.append(tomlkit.item(each.model_dump()))
         table.add(key, rows)
         return
+    if isinstance(value, dict):  # a table of its own would take in all fields behind it
+        inline = tomlkit.inline_table()
+        inline.update(value)
+        table.add(key, inline)
+        return
     table.add(key, list(value) if isinstance(value, tuple) else value)
 
 

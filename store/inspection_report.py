@@ -241,10 +241,10 @@ def latest_of_questions(
     }
 
 
-def without_rejected(
+def rejected_questions(
     questions: pa.Table, inspections: Iterable[QuestionInspection]
-) -> tuple[pa.Table, dict[str, QuestionInspection]]:
-    """Return a table of questions without those that people rejected, and these verdicts by id.
+) -> dict[str, QuestionInspection]:
+    """Return, by question id, the verdicts of those questions of a table that people rejected.
 
     A verdict is about a question as it was shown: one that changed since is another question.
     """
@@ -253,9 +253,7 @@ def without_rejected(
         *(questions.column(name).to_pylist() for name in ("question_id", "digest")), strict=True
     )
     found = [latest.get(pair) for pair in pairs]
-    is_rejected = [each is not None and each.verdict == "reject" for each in found]
-    refused = {each.question_id: each for each in found if each and each.verdict == "reject"}
-    return questions.filter(pa.array([not one for one in is_rejected], pa.bool_())), refused
+    return {each.question_id: each for each in found if each and each.verdict == "reject"}
 
 
 def _reasons(inspection: Inspection) -> list[str]:

@@ -5,20 +5,18 @@ Takes an opened `Run`; gives a report that the command line prints and flows ret
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from earshot.schemas.base import Record
-from earshot.schemas.ids import video_of
-from earshot.schemas.inspection import QuestionInspection
 from earshot.schemas.ledger import STATUSES
 from earshot.schemas.question import Question
 from earshot.schemas.release import Absent, LedgerCount, ReleaseCost
 from earshot.schemas.request import BuildRequest
-from earshot.store.inspection_report import people_work, report, without_rejected
+from earshot.store.inspection_report import people_work, rejected_questions, report
 from earshot.store.ledger import StageCount
 from earshot.store.requests import RequestCounts
 from earshot.store.runner import fatal
@@ -109,7 +107,7 @@ def conclude(run: Run, to: str | None = None) -> Report:
         with run.leased("release"):  # two builds that publish at once would take one number
             run.session.snapshot.refresh()
             publication = publish_session(run.session, counts, to)
-            counts = [*counts, _release_count(run.session)]
+            counts = [*counts, _release_count(publication)]
     cost, requests = _cost(run.session), run.requests()
     if requests:
         run.log.write("requests", **vars(requests))
@@ -151,31 +149,17 @@ def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:
     kinds: tuple[type[Record], ...] = (*STAGE_KINDS, Question)
     tables = {kind.TABLE: session.snapshot.table(kind) for kind in kinds}
     work = people_work(session.snapshot)
-    tables[Question.TABLE], refused = without_rejected(tables[Question.TABLE], work.questions)
+    rejected = rejected_questions(tables[Question.TABLE], work.questions)
     return ReleaseSource(
         tables=tables,
-        absent=(*_absent(session, tables), *_refused(refused, tables[Question.TABLE])),
+        absent=_absent(session, tables),
+        rejected={name: ", ".join(each.reasons) for name, each in rejected.items()},
         inspection=report((), work),
         ledger_counts=tuple(_ledger_count(count) for count in counts),
         build=session.build,
         upstream_digests={"input": session.build.input_digest},
         cost=_cost(session),
     )
-
-
-def _refused(refused: Mapping[str, QuestionInspection], questions: pa.Table) -> Iterator[Absent]:
-    """Yield a row for each video all of whose questions people rejected."""
-    left = set(questions.column("video_id").to_pylist())
-    by_video = {video_of(question_id): each for question_id, each in sorted(refused.items())}
-    for video_id, each in by_video.items():
-        if video_id not in left:
-            yield Absent(
-                video_id=video_id,
-                stage="questions",
-                status="rejected",
-                reason_code="inspector_rejected",
-                message=f"{each.question_id}: {', '.join(each.reasons)}",
-            )
 
 
 def _cost(session: Session) -> ReleaseCost | None:
@@ -253,6 +237,7 @@ def _ledger_count(count: StageCount) -> LedgerCount:
     )
 
 
-def _release_count(session: Session) -> StageCount:
-    questions = session.snapshot.table(Question).num_rows
-    return StageCount("release", "question", questions, {"done": questions})
+def _release_count(publication: Publication) -> StageCount:
+    count = publication.count
+    by_status = {"done": count.done, "filtered": count.filtered, "rejected": count.rejected}
+    return StageCount(count.stage, count.item_kind, count.total, by_status, count.reasons)

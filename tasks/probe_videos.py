@@ -24,7 +24,7 @@ class ProbeVideos(Stage[ProbeConfig]):
     """Opens and measures videos; one killable child serves the batch (CONTRACTS 9)."""
 
     name: ClassVar[str] = "probe"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     section: ClassVar[str] = "probe"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(ManifestEntry, ("uri", "sha256", "licence", "source", "split_group")),
@@ -83,4 +83,5 @@ class ProbeVideos(Stage[ProbeConfig]):
             licence=entry.licence,
             source=entry.source,
             split_group=entry.split_group,
+            frame_fingerprint=probed.frame_fingerprint,
         )

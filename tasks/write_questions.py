@@ -36,7 +36,8 @@ from earshot.store.stage import (
     StageInput,
 )
 from earshot.tasks.questions.candidates import Candidate, candidates
-from earshot.tasks.questions.draft import Draft, Refusal, draft
+from earshot.tasks.questions.choices import Refusal
+from earshot.tasks.questions.draft import Draft, draft
 from earshot.tasks.questions.scene import Scene
 from earshot.tasks.questions.split import split_of
 from earshot.tasks.questions.wording import Wording, word
@@ -46,7 +47,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
     """Templated questions of all three tasks (CONTRACTS 5)."""
 
     name: ClassVar[str] = "questions"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "5"
     section: ClassVar[str] = "questions"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(Video, ("duration_s", "width", "height", "split_group")),
@@ -118,7 +119,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
         drafted = draft(candidate, scene, self.pack, self.config)
         if isinstance(drafted, Refusal):
             return drafted
-        worded = word(candidate, drafted, scene, self.pack)
+        worded = word(candidate, drafted, scene, self.pack, self.config.max_answer_tokens)
         if isinstance(worded, Refusal):
             return worded
         return self._row(candidate, drafted, worded, split)
@@ -143,6 +144,8 @@ class WriteQuestions(Stage[QuestionsConfig]):
             pack=self.pack.name,
             template_id=candidate.template.id,
             question=worded.question,
+            asked_object_id=None if candidate.asked is None else candidate.asked.object_id,
+            options=drafted.options,
             answer=worded.answer,
             truth_json=worded.truth.canonical(),
             span=_span(candidate, drafted),

@@ -5,6 +5,7 @@ One video has one event, one object that sounds in it, one tube and one question
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -162,7 +163,7 @@ def make_tube(
 ) -> Tube:
     """A tube at 1 fps whose box stands still; the last time of the window is absent."""
     start_s, end_s = window
-    count = max(2, int(end_s - start_s))
+    count = max(2, math.ceil(end_s - start_s - 1e-6))
     times_s = tuple(start_s + index for index in range(count))
     x1, y1, x2, y2 = box
     visible = (Box(x1=x1, y1=y1, x2=x2, y2=y2),) * (count - 1)
@@ -195,7 +196,15 @@ def make_inspection(event: Event, tubes: Iterable[Tube] = (), **changes: Any) ->
         "verdict": "ok",
         "reasons": (),
         "segments": event.segments,
-        "tubes": tuple(InspectedTube(tube_id=tube.tube_id, verdict="ok") for tube in tubes),
+        "tubes": tuple(
+            InspectedTube(
+                tube_id=tube.tube_id,
+                verdict="ok",
+                before_digest=tube.digest,
+                after_digest=tube.digest,
+            )
+            for tube in tubes
+        ),
         "annotator": "rules",
         "at": NOW,
         "seconds": 0.0,
@@ -230,7 +239,7 @@ def make_truth(
 def make_grid(interval: tuple[float, float]) -> GridRecord:
     """The 1 s grid of one interval (CONTRACTS 4)."""
     start_s, end_s = interval
-    count = max(1, int(-(-(end_s - start_s) // 1)))
+    count = max(1, math.ceil(end_s - start_s - 1e-6))
     times_s = tuple(round(start_s + index, 1) for index in range(count))
     return GridRecord(anchor_s=start_s, step_s=1.0, times_s=times_s)
 
@@ -266,7 +275,8 @@ def make_question(
         "branch": truth.branch,
         "pack": "earshot",
         "template_id": f"{task}-1",
-        "question": "When does the dog sound and is visible?",
+        "question": f"When does the dog sound and is visible? ({task})",
+        "asked_object_id": None if task == "spatial" else thing.object_id,
         "answer": render_truth(truth),
         "truth_json": truth.canonical(),
         "span": Interval(start_s=2.0, end_s=6.0) if task == "spatial" else None,

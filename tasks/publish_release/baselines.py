@@ -1,13 +1,14 @@
-"""Trivial time answers that look at nothing, scored on the test split (CONTRACTS 8).
+"""Trivial answers that look at nothing, scored on the test split (CONTRACTS 8).
 
 Takes facts, gives m_tIoU of "the whole video" and of the best constant relative interval, which is
-searched on train. A model that is not above them has not looked.
+searched on train; `tasks.score_answers.baselines` adds those that name objects and boxes. A model
+that is not above them has not looked.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from earshot.geometry.intervals import interval_iou, normalise
+from earshot.schemas.config import ReleaseConfig
+from earshot.schemas.question import Task
 from earshot.tasks.publish_release.facts import Fact
 
 STEPS = 20
 """Starts and lengths are searched in steps of 1/20 of the duration."""
 
+Metric = Literal["m_tIoU", "m_vIoU", "object_f1"]
 TimedTask = Literal["temporal", "spatio_temporal"]
 TIMED_TASKS: tuple[TimedTask, ...] = ("temporal", "spatio_temporal")
 
@@ -36,29 +40,48 @@ class Baseline:
 
     Attributes:
         answer: in words.
-        score: m_tIoU on test; None where it can't be had.
+        metric: of CONTRACTS 8.
+        score: on test; None where it can't be had.
         n_scored: test questions.
         n_searched: train questions that it was searched on; 0 where nothing is searched.
     """
 
-    task: TimedTask
-    name: Literal["whole video", "best constant interval"]
+    task: Task
+    name: str
     answer: str
     score: float | None
     n_scored: int
     n_searched: int
+    metric: Metric = "m_tIoU"
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """Both answers to both tasks that ask for a time."""
+    """The blind answers to each task, one row a metric."""
 
     rows: tuple[Baseline, ...]
 
     def constant(self, task: TimedTask) -> Baseline:
         """Return the best constant interval of a task."""
-        (row,) = (r for r in self.rows if r.task == task and r.name == "best constant interval")
+        (row,) = (r for r in self.rows if (r.task, r.name) == (task, "best constant interval"))
         return row
+
+
+def over_limit(
+    baselines: Baselines, config: ReleaseConfig
+) -> Iterator[tuple[Baseline, float, str]]:
+    """Yield (blind answer, its limit, the limit's setting) where the score is above the limit."""
+    for row in baselines.rows:
+        setting = {
+            "m_vIoU": "max_blind_box_m_viou",
+            "object_f1": "max_common_object_f1",
+            "m_tIoU": "max_whole_video_m_tiou"
+            if row.name.startswith("whole video")
+            else "max_best_constant_m_tiou",
+        }[row.metric]
+        limit = getattr(config, setting)
+        if row.score is not None and row.score > limit:
+            yield row, limit, setting
 
 
 def measure(facts: Sequence[Fact]) -> Baselines:

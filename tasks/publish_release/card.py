@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import combinations, groupby
 
 import jinja2
 import pyarrow as pa
 import yaml
 
+from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.inspection_report import InspectionReport
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.release import LedgerCount, ReleaseManifest
 from earshot.store.inspection_report import rows_of
+from earshot.tasks.publish_release.balance import Balanced
 from earshot.tasks.publish_release.baselines import Baselines
+from earshot.tasks.publish_release.contents import Contents
 from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
 from earshot.tasks.publish_release.exclusions import Overlap
+from earshot.tasks.publish_release.gates import GATES
 from earshot.tasks.publish_release.shards import SPLITS
 
 TASKS = {
@@ -29,6 +34,7 @@ TASKS = {
     "spatio_temporal": "when does the object sound and is visible, and where is it",
 }
 DIFF_SHOWN = 10
+BALANCE_SHOWN = 10
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 
 
@@ -42,8 +48,8 @@ class Card:
     overlaps: tuple[Overlap, ...]
     diff: ReleaseDiff
     plots: tuple[str, ...]
-    max_best_constant_m_tiou: float
-    min_baseline_questions: int
+    config: ReleaseConfig
+    contents: Contents
     inspection: InspectionReport | None = None
 
     @property
@@ -109,6 +115,29 @@ class Card:
         return rows_of(told)
 
     @property
+    def near_duplicates(self) -> int:
+        """Pairs of videos that show the same."""
+        return len(self.contents.near_duplicates)
+
+    @property
+    def without_fingerprint(self) -> int:
+        """Videos that could not be compared."""
+        return self.contents.without_fingerprint
+
+    @property
+    def balance(self) -> list[Balanced]:
+        """The values of quotas with the most questions, of each split and quota ten."""
+        shown: list[Balanced] = []
+        for _, rows in groupby(self.contents.balance, key=lambda row: (row.split, row.by)):
+            shown += sorted(rows, key=lambda row: (-row.made, row.value))[:BALANCE_SHOWN]
+        return shown
+
+    @property
+    def shared(self) -> list[dict[str, object]]:
+        """What each two splits share; all is 0, or the gates let it through."""
+        return [shared(self.contents, *pair) for pair in combinations(SPLITS, 2)]
+
+    @property
     def refusals(self) -> list[tuple[LedgerCount, str, int, str]]:
         """(stage row, reason code, items, sentence), the most frequent of a stage first."""
         return [
@@ -128,6 +157,29 @@ class Card:
         return [(*key, count) for key, count in sorted(counts.items())]
 
 
+def shared(contents: Contents, one: str, other: str) -> dict[str, object]:
+    """Return how many videos, files, split groups and near duplicates two splits share."""
+    drawn = zip(*(contents.questions[c].to_pylist() for c in ("video_id", "split")), strict=True)
+    of: dict[str, set[str]] = {one: set(), other: set()}
+    for video_id, split in set(drawn):
+        of.get(split, set()).add(video_id)
+    rows = contents.videos.select(["video_id", "sha256", "split_group"]).to_pylist()
+
+    def values(name: str, field: str) -> set[str]:
+        return {r[field] for r in rows if r["video_id"] in of[name] and r[field] is not None}
+
+    near = contents.near_duplicates
+    return {
+        "splits": f"{one} and {other}",
+        "videos": len(of[one] & of[other]),
+        "files": len(values(one, "sha256") & values(other, "sha256")),
+        "groups": len(values(one, "split_group") & values(other, "split_group")),
+        "near": sum(
+            (a in of[one] and b in of[other]) or (a in of[other] and b in of[one]) for a, b in near
+        ),
+    }
+
+
 def render(card: Card) -> str:
     """Return the text of `README.md`."""
     environment = jinja2.Environment(
@@ -140,7 +192,9 @@ def render(card: Card) -> str:
     environment.filters.update(cell=cell, n="{:,}".format, stored_at=stored_at)
     text = resources.files(__package__).joinpath("card.md.j2").read_text(encoding="utf-8")
     template = environment.from_string(text)
-    return template.render(card=card, manifest=card.manifest, tasks=TASKS, shown=DIFF_SHOWN)
+    return template.render(
+        card=card, manifest=card.manifest, tasks=TASKS, shown=DIFF_SHOWN, gates=GATES
+    )
 
 
 def size_category(questions: int) -> str:

@@ -1,26 +1,44 @@
 """Takes the source and the version before, gives the tables that a release will hold.
 
-Derives media, absent and splits; changes no row but the split of a question.
+Derives media, absent, dropped and splits; changes no row but the split of a question.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from earshot.schemas.arrow import to_table
-from earshot.schemas.release import Absent, Media
+from earshot.schemas.config import ReleaseConfig
+from earshot.schemas.question import Split
+from earshot.schemas.release import Absent, Dropped, Media
+from earshot.tasks.publish_release.balance import Balanced, over_quota, read_traits
+from earshot.tasks.publish_release.exclusions import Listed
+from earshot.tasks.publish_release.leaks import join_near
+from earshot.tasks.publish_release.near import near_duplicates
+from earshot.tasks.publish_release.selection import Selection, absences, may_not_be_published
 from earshot.tasks.publish_release.source import STAGE_KINDS, ReleaseSource
-from earshot.tasks.publish_release.splits import assign, inherit
+from earshot.tasks.publish_release.splits import assign, inherit, move
 
 
 @dataclass(frozen=True)
 class Contents:
-    """All tables of a release by name; `questions` has its final splits."""
+    """All tables of a release by name; `questions` has its final splits.
+
+    Attributes:
+        near_duplicates: pairs of videos that show the same, also of earlier versions.
+        without_fingerprint: videos with questions that could not be compared.
+        balance: how each value of each quota fared.
+    """
 
     tables: Mapping[str, pa.Table]
+    dropped: tuple[Dropped, ...] = ()
+    near_duplicates: tuple[tuple[str, str], ...] = ()
+    without_fingerprint: int = 0
+    balance: tuple[Balanced, ...] = ()
 
     @property
     def questions(self) -> pa.Table:
@@ -38,21 +56,87 @@ class Contents:
         return {kind.TABLE: self.tables[kind.TABLE] for kind in STAGE_KINDS}
 
 
-def assemble(source: ReleaseSource, before: pa.Table | None, version: int) -> Contents:
+def assemble(
+    source: ReleaseSource,
+    before: pa.Table | None,
+    version: int,
+    config: ReleaseConfig,
+    lists: Sequence[Listed] = (),
+) -> Contents:
     """Return the tables of version `version`.
 
     Args:
         source: checked tables.
         before: the `splits` table of the version before; None where there is none.
         version: number of the new version.
+        config: what may be published, and the quotas.
+        lists: the exclusion lists of `config`.
+
+    Raises:
+        ConfigError: the takedown list can't be read.
+        ReleaseError: the quotas can't be solved.
     """
     tables = dict(source.tables)
     videos = tables["videos"]
-    tables["questions"] = inherit(tables["questions"], videos, before)
+    chosen = Selection(inherit(tables["questions"], videos, before))
+    chosen.leave_out({each: ("inspector_rejected", why) for each, why in source.rejected.items()})
+    chosen.leave_out_videos(may_not_be_published(videos, config, lists))
+    near = near_duplicates(_fingerprints(videos, before, chosen.questions))
+    joined = join_near(near, _alike(videos), _splits(chosen.questions), _splits(before))
+    chosen.leave_out_videos({v: ("near_duplicate", why) for v, why in joined.bridges.items()})
+    chosen.questions = move(chosen.questions, joined.splits)
+    fared: tuple[Balanced, ...] = ()
+    if config.quotas:
+        traits = read_traits(chosen.questions, videos, tables["events"], config.quotas)
+        why, fared = over_quota(traits, config)
+        chosen.leave_out(why)
+    tables["questions"] = questions = chosen.questions
     tables["media"] = media_table(videos)
-    tables["absent"] = absent_table(source.absent, videos, tables["questions"])
-    tables["splits"] = assign(tables["questions"], videos, before, version)
-    return Contents(tables)
+    tables["absent"] = absent_table(
+        absences(source.absent, chosen.dropped, questions), videos, questions
+    )
+    tables["dropped"] = to_table(Dropped, chosen.dropped)
+    tables["splits"] = assign(questions, videos, before, version)
+    return Contents(tables, tuple(chosen.dropped), near, _uncompared(videos, questions), fared)
+
+
+def _splits(rows: pa.Table | None) -> dict[str, Split]:
+    """Return the split of each video of the questions, or of a table of splits."""
+    if rows is None:
+        return {}
+    return dict(zip(rows["video_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
+
+
+def _fingerprints(
+    videos: pa.Table, before: pa.Table | None, questions: pa.Table
+) -> dict[str, str | None]:
+    """Return the fingerprints of all videos that have, or in an earlier version had, questions."""
+    found: dict[str, str | None] = {}
+    if before is not None and "frame_fingerprint" in before.column_names:
+        found.update(_column(before))
+    asked = set(questions["video_id"].to_pylist())
+    found.update((video, text) for video, text in _column(videos).items() if video in asked)
+    return found
+
+
+def _column(rows: pa.Table) -> dict[str, str | None]:
+    pairs = zip(rows["video_id"].to_pylist(), rows["frame_fingerprint"].to_pylist(), strict=True)
+    return dict(pairs)
+
+
+def _uncompared(videos: pa.Table, questions: pa.Table) -> int:
+    asked = set(questions["video_id"].to_pylist())
+    return sum(text is None for video, text in _column(videos).items() if video in asked)
+
+
+def _alike(videos: pa.Table) -> list[list[str]]:
+    """Return the videos of each split group, and those of each file."""
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in videos.select(["video_id", "split_group", "sha256"]).to_pylist():
+        for kind in ("split_group", "sha256"):
+            if row[kind] is not None:
+                groups[kind, row[kind]].append(row["video_id"])
+    return [together for together in groups.values() if len(together) > 1]
 
 
 def media_table(videos: pa.Table) -> pa.Table:

@@ -14,8 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import ValidationError
 
+from earshot.geometry.intervals import length_s
 from earshot.names import norm
+from earshot.prompts.tokens import count_tokens
 from earshot.rewards import grammar
+from earshot.rewards.scoring import score
+from earshot.schemas.config import GateName, ReleaseConfig
 from earshot.schemas.question import Task
 from earshot.schemas.truth import Truth
 
@@ -23,6 +27,11 @@ from earshot.schemas.truth import Truth
 END_TOLERANCE_S = 0.05 + 1e-6
 
 NONE = "none"
+
+SLACK_S = 0.1 + 1e-6
+"""Both ends of an interval may have been rounded away from each other."""
+
+Fault = tuple[GateName, str]
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Fact:
         intervals: of the truth, seconds; empty for `spatial` and where the truth is broken.
         centres: (n, 2) centres of all truth boxes as shares of width and height.
         faults: (gate, what is wrong) of this row alone.
+        question: its text.
     """
 
     question_id: str
@@ -42,31 +52,42 @@ class Fact:
     duration_s: float
     intervals: tuple[tuple[float, float], ...]
     centres: npt.NDArray[np.float32]
-    faults: tuple[tuple[str, str], ...]
+    faults: tuple[Fault, ...]
+    question: str = ""
 
 
-def read_facts(questions: pa.Table, durations_s: Mapping[str, float]) -> list[Fact]:
+def read_facts(
+    questions: pa.Table, durations_s: Mapping[str, float], config: ReleaseConfig
+) -> list[Fact]:
     """Return one fact a question, in the table's order.
 
     Args:
         questions: any number of rows; read in batches.
         durations_s: probed length of each video; a question about another one is at fault.
+        config: limits that rows are held to.
     """
     return [
-        _fact(row, durations_s.get(row["video_id"]))
+        _fact(row, durations_s.get(row["video_id"]), config)
         for batch in questions.to_batches(max_chunksize=1024)
         for row in batch.to_pylist()
     ]
 
 
-def _fact(row: dict[str, Any], duration_s: float | None) -> Fact:
-    truth, truth_faults = _read_truth(row)
-    faults = [*truth_faults, *_answer_faults(row["answer"], row["task"])]
+def _fact(row: dict[str, Any], duration_s: float | None, config: ReleaseConfig) -> Fact:
+    truth, faults = _read_truth(row)
+    faults += _answer_faults(row["answer"], row["task"], config)
     if duration_s is None:
         faults.append(("dangling", f"video {row['video_id']!r} is not in the videos table"))
         duration_s = truth.duration_s if truth else 0.0
     span = row["span"] and (row["span"]["start_s"], row["span"]["end_s"])
     faults += _time_faults(span, truth, duration_s)
+    if truth is not None:
+        faults += _box_faults(truth)
+        faults += _tube_faults(truth, config)
+        faults += _cover_faults(truth, duration_s, config)
+    # A row that is broken can't score; saying so a second time helps nobody.
+    if not faults:
+        faults += _reward_faults(row)
     return Fact(
         question_id=row["question_id"],
         video_id=row["video_id"],
@@ -75,11 +96,12 @@ def _fact(row: dict[str, Any], duration_s: float | None) -> Fact:
         duration_s=duration_s,
         intervals=truth.intervals if truth and row["task"] != "spatial" else (),
         centres=_centres(truth),
-        faults=tuple(faults + _box_faults(truth)),
+        faults=tuple(faults),
+        question=row["question"],
     )
 
 
-def _read_truth(row: dict[str, Any]) -> tuple[Truth | None, list[tuple[str, str]]]:
+def _read_truth(row: dict[str, Any]) -> tuple[Truth | None, list[Fault]]:
     """Return the truth, or what keeps it from being one (CONTRACTS 7, bad_truth)."""
     try:
         truth = Truth.model_validate_json(row["truth_json"])
@@ -87,7 +109,7 @@ def _read_truth(row: dict[str, Any]) -> tuple[Truth | None, list[tuple[str, str]
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the text"
         return None, [("truth", f"{where}: {first['msg']}")]
-    faults = [
+    faults: list[Fault] = [
         ("truth", f"{name} {getattr(truth, name)!r} but the row says {row[name]!r}")
         for name in ("task", "branch", "box_space")
         if getattr(truth, name) != row[name]
@@ -101,7 +123,7 @@ def _read_truth(row: dict[str, Any]) -> tuple[Truth | None, list[tuple[str, str]
     return truth, faults
 
 
-def _answer_faults(answer: str, task: Task) -> Iterator[tuple[str, str]]:
+def _answer_faults(answer: str, task: Task, config: ReleaseConfig) -> Iterator[Fault]:
     parsed = grammar.parse(answer, task)
     if not parsed.format_ok:
         yield "answer", f"status {parsed.status}, format not ok: {_short(answer)}"
@@ -112,11 +134,23 @@ def _answer_faults(answer: str, task: Task) -> Iterator[tuple[str, str]]:
     ):
         if too_many:
             yield "answer", f"more than {cap} {what}"
+    tokens = count_tokens(answer)
+    if tokens > config.max_answer_tokens:
+        yield "length", f"about {tokens:,} tokens, limit {config.max_answer_tokens:,}"
+
+
+def _reward_faults(row: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what the right answer doesn't get: 1 in each dimension, 2 in all (CONTRACTS 7)."""
+    found = score(row["task"], row["answer"], row["truth_json"])
+    got = {name: getattr(found, name) for name in ("format", "object", "temporal", "spatial")}
+    less = {name: value for name, value in got.items() if value not in (None, 1.0)}
+    if found.status != "ok" or less or found.total != 2.0:
+        yield "reward", f"status {found.status}, total {found.total:g}, below 1: {less}"
 
 
 def _time_faults(
     span: tuple[float, float] | None, truth: Truth | None, duration_s: float
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[Fault]:
     spans = [] if span is None else [("span", span)]
     spans += [("truth interval", pair) for pair in (truth.intervals if truth else ())]
     for what, (start_s, end_s) in spans:
@@ -124,16 +158,41 @@ def _time_faults(
             yield "span", f"{what} [{start_s}, {end_s}] s in a video of {duration_s} s"
 
 
-def _box_faults(truth: Truth | None) -> list[tuple[str, str]]:
-    if truth is None:
-        return []
+def _box_faults(truth: Truth) -> Iterator[Fault]:
     edges = _boxes(truth)
     empty = ~((edges[:, 0] < edges[:, 2]) & (edges[:, 1] < edges[:, 3]))
     outside = (edges.min(axis=1, initial=0) < 0) | (edges.max(axis=1, initial=0) > 1)
-    return [
-        *(("box", f"box {_numbers(box)} has no area") for box in edges[empty][:1]),
-        *(("box", f"box {_numbers(box)} leaves the frame") for box in edges[outside & ~empty][:1]),
-    ]
+    for box in edges[empty][:1]:
+        yield "box", f"box {_numbers(box)} has no area"
+    for box in edges[outside & ~empty][:1]:
+        yield "frame", f"box {_numbers(box)} leaves the frame"
+
+
+def _tube_faults(truth: Truth, config: ReleaseConfig) -> Iterator[Fault]:
+    """Yield tubes without a box, and those that are seen too seldom (CONTRACTS 5).
+
+    A spatial answer lists for a tube the times that somebody looked at; a moment's tube has to
+    cover the whole grid.
+    """
+    for each in truth.objects:
+        if not each.tubes and truth.task != "temporal":
+            yield "tube", f"{each.name!r} has no tube"
+        for tube in each.tubes:
+            visible = sum(len(row) == 5 for row in tube.boxes)
+            # A tube may be absent just beyond the window that it was looked for in, at both ends.
+            listed = len(tube.boxes) - min(2, len(tube.boxes) - visible)
+            due = listed if truth.task == "spatial" else len(truth.grid.times_s)
+            if not visible:
+                yield "tube", f"a tube of {each.name!r} has no box"
+            elif visible < config.min_visible_share * due:
+                yield "coverage", f"a tube of {each.name!r} is seen at {visible} of {due} times"
+
+
+def _cover_faults(truth: Truth, duration_s: float, config: ReleaseConfig) -> Iterator[Fault]:
+    covered = length_s([pair for pair in truth.intervals if pair[0] < pair[1]])
+    if truth.task != "spatial" and covered > config.max_event_cover * duration_s + SLACK_S:
+        limit = config.max_event_cover
+        yield "whole_video", f"{covered:g} of {duration_s:g} s are the answer, limit {limit:g}"
 
 
 def _centres(truth: Truth | None) -> npt.NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """The gates of a release: takes its tables, facts and baselines, and refuses it with all reasons.
 
-Each gate gives the offenders it found; nothing is mended, dropped or let through.
+Each gate gives the offenders it found; nothing is mended or dropped, and only `release.limits` lets
+anything through.
 """
 
 from __future__ import annotations
@@ -8,40 +9,118 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from earshot.errors import ReleaseError
-from earshot.schemas.config import ReleaseConfig
-from earshot.tasks.publish_release.baselines import Baselines
+from earshot.schemas.config import GateName, ReleaseConfig
+from earshot.schemas.release import GateCount
+from earshot.tasks.publish_release.baselines import Baselines, over_limit
 from earshot.tasks.publish_release.contents import Contents
 from earshot.tasks.publish_release.exclusions import Overlap
 from earshot.tasks.publish_release.facts import Fact
+from earshot.tasks.publish_release.rederive import other_answers
 
 SHOWN = 5
 
-REMEDIES = {
-    "split": "Give the videos one split_group, or none, and keep a published split; see splits",
-    "duplicate": "A question id stands for one question: make the question tables again",
-    "dangling": "Pass the tables of one build",
-    "contradiction": "A video is either asked about or absent: mend the list of absent videos",
-    "span": "Times are seconds inside the video, start below end: mend the event's times",
-    "box": "A thing that is not there has no box (null): mend or reject the tube",
-    "answer": "Answers are rendered by rewards.grammar: mend the template pack",
-    "truth": "Truths are written by schemas.truth.Truth.canonical: make the questions again",
-    "excluded": "Take these videos out of the input manifest",
-    "blind": "Balance where the events lie, or lower questions.max_event_cover",
-    "empty": "See the ledger for why; release.allow_empty publishes it all the same",
+
+@dataclass(frozen=True)
+class Gate:
+    """One reason for which a release is not published.
+
+    Attributes:
+        refuses: what it counts, in words, for the card.
+        remedy: what to do about it.
+    """
+
+    refuses: str
+    remedy: str
+
+
+GATES: dict[GateName, Gate] = {
+    "split": Gate(
+        "videos, equal files and split groups in two splits",
+        "Give the videos one split_group, or none, and keep a published split; see splits",
+    ),
+    "near_duplicate": Gate(
+        "near-duplicate videos in two splits",
+        "Put one of the two on release.takedown_list",
+    ),
+    "duplicate": Gate(
+        "question ids that stand twice",
+        "A question id stands for one question: make the question tables again",
+    ),
+    "unique": Gate(
+        "questions of one video with the same words",
+        "One question has one answer: tell the objects apart, or drop a template of the pack",
+    ),
+    "dangling": Gate("ids without a row", "Pass the tables of one build"),
+    "contradiction": Gate(
+        "absent videos with a question",
+        "A video is either asked about or absent: mend the list of absent videos",
+    ),
+    "span": Gate(
+        "times outside the video",
+        "Times are seconds inside the video, start below end: mend the event's times",
+    ),
+    "frame": Gate("boxes outside the frame", "Clip the boxes to the frame, or reject the tube"),
+    "box": Gate(
+        "boxes without area",
+        "A thing that is not there has no box (null): mend or reject the tube",
+    ),
+    "tube": Gate("tubes without a box", "Reject the tube; an answer names what is seen"),
+    "coverage": Gate(
+        "tubes seen in too few of the answer's times",
+        "Reject the tube, or lower release.min_visible_share",
+    ),
+    "whole_video": Gate(
+        "time answers that are nearly the whole video",
+        "Lower questions.max_event_cover, or raise release.max_event_cover",
+    ),
+    "answer": Gate(
+        "answers that break the grammar",
+        "Answers are rendered by rewards.grammar: mend the template pack",
+    ),
+    "truth": Gate(
+        "truths that rewards can't read",
+        "Truths are written by schemas.truth.Truth.canonical: make the questions again",
+    ),
+    "length": Gate(
+        "answers longer than a model may write",
+        "Lower questions.max_answer_tokens, or raise release.max_answer_tokens",
+    ),
+    "reward": Gate(
+        "right answers that don't score 1 on every reward",
+        "Report it as a bug, with the question's row",
+    ),
+    "rederived": Gate(
+        "answers that SQL on the tables derives otherwise",
+        "The tables and the questions are of different builds, or it is a bug: build again",
+    ),
+    "excluded": Gate(
+        "videos of a benchmark",
+        "Take these videos out of the input manifest, or set release.drop_excluded",
+    ),
+    "blind": Gate(
+        "blind answers above their limit",
+        "Balance where events and boxes lie (release.quotas), or lower questions.max_event_cover",
+    ),
+    "empty": Gate(
+        "releases without a question",
+        "See the ledger for why; release.allow_empty publishes it all the same",
+    ),
 }
+"""Every gate in the order of the card."""
 
 
 @dataclass(frozen=True)
 class Offence:
     """What one gate found: the first item at fault, or the value that is over a limit."""
 
-    gate: str
+    gate: GateName
     text: str
 
 
@@ -51,16 +130,20 @@ def check_gates(
     overlaps: Sequence[Overlap],
     baselines: Baselines,
     config: ReleaseConfig,
-) -> None:
-    """Let a release pass, or refuse it.
+) -> tuple[Offence, ...]:
+    """Return what the gates found, where no gate found more than its limit.
+
+    `rederived` is not among them: it looks at the files, see `check_answers`.
 
     Raises:
         ReleaseError: every gate that refuses it, each with its first five offenders, their number
             and the remedy.
     """
-    offences = [
+    offences = (
         *split_offences(contents),
+        *near_duplicate_offences(contents),
         *duplicate_offences(contents.questions),
+        *unique_offences(facts),
         *dangling_offences(contents),
         *contradictions(contents),
         *(Offence(gate, f"{f.question_id}: {text}") for f in facts for gate, text in f.faults),
@@ -68,9 +151,44 @@ def check_gates(
         *exclusion_offences(overlaps),
         *blind_offences(baselines, config),
         *empty_offences(facts, config),
-    ]
-    if offences:
-        raise ReleaseError(_message(config.name, offences))
+    )
+    _refuse(offences, config)
+    return offences
+
+
+def check_answers(
+    folder: Path, facts: Sequence[Fact], config: ReleaseConfig
+) -> tuple[Offence, ...]:
+    """Return the questions whose answer SQL derives otherwise from the files of a release.
+
+    Rows that a gate has let through although they are at fault are not looked at again.
+
+    Raises:
+        ReleaseError: there are more of them than the limit.
+    """
+    at_fault = {fact.question_id for fact in facts if fact.faults}
+    offences = tuple(
+        Offence("rederived", f"{question_id}: says {_short(said)}, the tables {_short(derived)}")
+        for question_id, said, derived in other_answers(folder)
+        if question_id not in at_fault
+    )
+    _refuse(offences, config)
+    return offences
+
+
+def count_gates(offences: Iterable[Offence], config: ReleaseConfig) -> tuple[GateCount, ...]:
+    """Return what every gate looked at and found, for card and manifest."""
+    found = Counter(offence.gate for offence in offences)
+    return tuple(
+        GateCount(gate=name, found=found[name], limit=config.limits.get(name, 0)) for name in GATES
+    )
+
+
+def _refuse(offences: Sequence[Offence], config: ReleaseConfig) -> None:
+    found = Counter(offence.gate for offence in offences)
+    over = {gate for gate, count in found.items() if count > config.limits.get(gate, 0)}
+    if over:
+        raise ReleaseError(_message(config, [each for each in offences if each.gate in over]))
 
 
 def split_offences(contents: Contents) -> Iterator[Offence]:
@@ -97,11 +215,33 @@ def split_offences(contents: Contents) -> Iterator[Offence]:
             yield Offence("split", f"{what} {value!r} is in {where}")
 
 
+def near_duplicate_offences(contents: Contents) -> Iterator[Offence]:
+    """Videos that show the same and stand in two splits."""
+    questions = contents.questions
+    split = dict(
+        zip(questions["video_id"].to_pylist(), questions["split"].to_pylist(), strict=True)
+    )
+    for one, other in contents.near_duplicates:
+        if one in split and other in split and split[one] != split[other]:
+            text = f"{one!r} in {split[one]} shows what {other!r} in {split[other]} shows"
+            yield Offence("near_duplicate", text)
+
+
 def duplicate_offences(questions: pa.Table) -> Iterator[Offence]:
     """Question ids that stand more than once."""
     for question_id, count in Counter(questions.column("question_id").to_pylist()).items():
         if count > 1:
             yield Offence("duplicate", f"{question_id} stands {count} times")
+
+
+def unique_offences(facts: Sequence[Fact]) -> Iterator[Offence]:
+    """Questions of one video that nobody can tell apart."""
+    asked: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for fact in facts:
+        asked[fact.video_id, " ".join(fact.question.split())].add(fact.question_id)
+    for (_, text), ids in asked.items():
+        if len(ids) > 1:
+            yield Offence("unique", f"{' and '.join(sorted(ids))} ask {_short(text)}")
 
 
 def dangling_offences(contents: Contents) -> Iterator[Offence]:
@@ -153,19 +293,14 @@ def exclusion_offences(overlaps: Iterable[Overlap]) -> Iterator[Offence]:
 
 
 def blind_offences(baselines: Baselines, config: ReleaseConfig) -> Iterator[Offence]:
-    """A time answer that nobody has to look for (CONTRACTS 8), where the test split can tell."""
-    constant = baselines.constant("temporal")
-    if (
-        constant.score is not None
-        and constant.n_scored >= config.min_baseline_questions
-        and constant.score > config.max_best_constant_m_tiou
-    ):
-        yield Offence(
-            "blind",
-            f"best constant time answer ({constant.answer}) has m_tIoU {constant.score:.3f} on "
-            f"{constant.n_scored} temporal test questions; release.max_best_constant_m_tiou is "
-            f"{config.max_best_constant_m_tiou:g}",
-        )
+    """Answers that nobody has to look for (CONTRACTS 8), where the test split can tell."""
+    for row, limit, setting in over_limit(baselines, config):
+        if row.n_scored >= config.min_baseline_questions:
+            yield Offence(
+                "blind",
+                f"{row.task}, {row.name} ({row.answer}) has {row.metric} {row.score:.3f} on "
+                f"{row.n_scored} {row.task} test questions; release.{setting} is {limit:g}",
+            )
 
 
 def empty_offences(facts: Sequence[Fact], config: ReleaseConfig) -> Iterator[Offence]:
@@ -178,16 +313,24 @@ def _ids(table: pa.Table, column: str) -> set[str]:
     return set(table.column(column).to_pylist())
 
 
-def _message(name: str, offences: Sequence[Offence]) -> str:
+def _message(config: ReleaseConfig, offences: Sequence[Offence]) -> str:
     by_gate: dict[str, list[str]] = defaultdict(list)
     for offence in offences:
         by_gate[offence.gate].append(offence.text)
     count = f"{len(by_gate)} gate{'s' if len(by_gate) > 1 else ''}"
-    lines = [f"{count} refuse{'' if len(by_gate) > 1 else 's'} the release of {name!r}:"]
-    for gate in (gate for gate in REMEDIES if gate in by_gate):
-        texts = by_gate[gate]
-        lines.append(f"- {gate}: {len(texts)} found. {REMEDIES[gate]}.")
+    lines = [f"{count} refuse{'' if len(by_gate) > 1 else 's'} the release of {config.name!r}:"]
+    for name, gate in GATES.items():
+        if name not in by_gate:
+            continue
+        texts, limit = by_gate[name], config.limits.get(name, 0)
+        allowed = f", release.limits lets {limit} through" if limit else ""
+        lines.append(f"- {name}: {len(texts)} found{allowed}. {gate.remedy}.")
         lines += [f"    {text}" for text in texts[:SHOWN]]
         if len(texts) > SHOWN:
             lines.append(f"    ... and {len(texts) - SHOWN} more")
     return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    folded = " ".join(text.split())
+    return repr(folded if len(folded) <= 120 else f"{folded[:117]}...")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,19 +18,22 @@ from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.release import (
     MANIFEST,
     FileEntry,
+    LedgerCount,
     PreviousRelease,
     ReleaseManifest,
     RewardWeights,
     SystemPrompts,
 )
 from earshot.tasks.publish_release import card, croissant, semver
-from earshot.tasks.publish_release.baselines import Baselines, measure
+from earshot.tasks.publish_release.answered import blind_rows
+from earshot.tasks.publish_release.baselines import Baselines, measure, over_limit
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import ReleaseDiff, compare
-from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps
+from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps, read_lists
 from earshot.tasks.publish_release.facts import Fact, read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
-from earshot.tasks.publish_release.gates import check_gates
+from earshot.tasks.publish_release.gates import Offence, check_answers, check_gates, count_gates
+from earshot.tasks.publish_release.selection import ledger_count
 from earshot.tasks.publish_release.shards import write_questions, write_tables
 from earshot.tasks.publish_release.shelf import Published, Shelf, open_shelf
 from earshot.tasks.publish_release.source import (
@@ -56,6 +59,7 @@ class Publication:
         warnings: as in the manifest and the card, and what the place lacks; empty where nothing is
             new.
         removed: leftovers of killed publications that were cleaned away.
+        count: how the questions fared: published, or left out and why.
     """
 
     folder: str
@@ -64,6 +68,7 @@ class Publication:
     message: str
     warnings: tuple[str, ...]
     removed: tuple[str, ...]
+    count: LedgerCount
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class _Draft:
     facts: Sequence[Fact]
     overlaps: tuple[Overlap, ...]
     baselines: Baselines
+    offences: tuple[Offence, ...]
     version: int
     digest: str
     previous: Published | None
@@ -112,14 +118,16 @@ def publish(
     if draft.previous is not None and draft.previous.head.content_digest == draft.digest:
         same = draft.previous
         message = f"{same.folder} has exactly this content: nothing new is published"
-        return Publication(same.folder, same.head.version, False, message, (), removed)
+        return Publication(
+            same.folder, same.head.version, False, message, (), removed, _count(draft)
+        )
     warnings = _warnings(draft)
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
         target, note = shelf.take_in(folder, draft.version)
     message = f"published {len(draft.facts):,} questions as {target}"
     notes = (*warnings, note) if note else warnings
-    return Publication(target, draft.version, True, message, notes, removed)
+    return Publication(target, draft.version, True, message, notes, removed, _count(draft))
 
 
 def _draft(
@@ -132,15 +140,17 @@ def _draft(
     """Assemble the next version and lead it through the gates."""
     previous = shelf.latest()
     version = previous.head.version + 1 if previous else 1
-    contents = assemble(source, previous.read("splits.parquet") if previous else None, version)
+    lists = read_lists(config.exclusion_lists)
+    before = previous.read("splits.parquet") if previous else None
+    contents = assemble(source, before, version, config, lists)
     names, durations_s = (
         contents.videos.column(name).to_pylist() for name in ("video_id", "duration_s")
     )
-    facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)))
+    facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)), config)
     asked = frozenset(fact.video_id for fact in facts)
-    overlaps = find_overlaps(config.exclusion_lists, contents.videos, asked)
-    baselines = measure(facts)
-    check_gates(contents, facts, overlaps, baselines, config)
+    overlaps = find_overlaps(lists, contents.videos, asked, contents.dropped)
+    baselines = Baselines((*measure(facts).rows, *blind_rows(contents, facts)))
+    offences = check_gates(contents, facts, overlaps, baselines, config)
     return _Draft(
         source=source,
         config=config,
@@ -149,6 +159,7 @@ def _draft(
         facts=facts,
         overlaps=overlaps,
         baselines=baselines,
+        offences=offences,
         version=version,
         digest=content_digest(contents.tables, config.licence),
         previous=previous,
@@ -162,7 +173,11 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     tables = dict(contents.tables)
     write_questions(contents.questions, folder / "data", config)
     write_tables(contents.stage_tables, folder / "tables", config)
-    write_tables({name: tables[name] for name in ("media", "absent", "splits")}, folder, config)
+    write_tables(
+        {name: tables[name] for name in ("media", "absent", "dropped", "splits")}, folder, config
+    )
+    found = (*draft.offences, *check_answers(folder, draft.facts, config))
+    draft = replace(draft, offences=found)
     parquet = list_files(folder)
     diff = compare(tables, draft.version, draft.previous)
     write_json(folder / "diff.json", diff)
@@ -194,8 +209,8 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
             overlaps=draft.overlaps,
             diff=diff,
             plots=names,
-            max_best_constant_m_tiou=config.max_best_constant_m_tiou,
-            min_baseline_questions=config.min_baseline_questions,
+            config=config,
+            contents=contents,
             inspection=draft.source.inspection,
         )
     )
@@ -228,8 +243,9 @@ def _manifest(
         upstream=dict(sorted(source.upstream_digests.items())),
         reward_weights=draft.weights,
         system_prompts=_system_prompts(draft.contents),
-        ledger=source.ledger_counts,
+        ledger=(*source.ledger_counts, _count(draft)),
         cost=source.cost,
+        gates=count_gates(draft.offences, draft.config),
         warnings=warnings,
         previous=None
         if previous is None
@@ -239,6 +255,11 @@ def _manifest(
             manifest_sha256=previous.manifest_sha256,
         ),
     )
+
+
+def _count(draft: _Draft) -> LedgerCount:
+    """Return the ledger's row of the release itself."""
+    return ledger_count(draft.contents.dropped, len(draft.facts))
 
 
 def _system_prompts(contents: Contents) -> SystemPrompts:
@@ -262,15 +283,16 @@ def _warnings(draft: _Draft) -> tuple[str, ...]:
     constant, config = draft.baselines.constant("temporal"), draft.config
     if not draft.facts:
         return ("There is no question in this version.",)
+    over = [
+        f"Blind answer to {row.task} questions, {row.name}: {row.metric} {row.score:.3f} on test, "
+        f"above {limit:g}; with {row.n_scored} test questions (fewer than "
+        f"{config.min_baseline_questions}) that is too few to refuse."
+        for row, limit, _ in over_limit(draft.baselines, config)
+        if row.n_scored < config.min_baseline_questions
+    ]
     if constant.score is None:
-        return (
+        over.append(
             "The blind time answer could not be scored: that takes temporal questions in train "
-            f"({constant.n_searched}) and in test ({constant.n_scored}).",
+            f"({constant.n_searched}) and in test ({constant.n_scored})."
         )
-    if constant.score > config.max_best_constant_m_tiou:
-        return (
-            f"The best constant time answer has m_tIoU {constant.score:.3f} on test, above "
-            f"{config.max_best_constant_m_tiou:g}; with {constant.n_scored} temporal test "
-            f"questions (fewer than {config.min_baseline_questions}) that is too few to refuse.",
-        )
-    return ()
+    return tuple(over)

@@ -6,7 +6,7 @@ Knows nothing of the workspace's inner workings and never touches a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -22,7 +22,14 @@ from earshot.schemas.inspection_report import InspectionReport
 from earshot.schemas.mention import Mention
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
-from earshot.schemas.release import Absent, LedgerCount, Media, ReleaseCost, SplitAssignment
+from earshot.schemas.release import (
+    Absent,
+    Dropped,
+    LedgerCount,
+    Media,
+    ReleaseCost,
+    SplitAssignment,
+)
 from earshot.schemas.tube import RevisedTube, Tube, TubeMasks
 from earshot.schemas.video import Video
 
@@ -40,7 +47,7 @@ STAGE_KINDS: tuple[type[Record], ...] = (
 )
 """Tables that stand under `tables/`, in the order of the data's way."""
 
-_OTHERS: tuple[type[Record], ...] = (Question, Media, Absent, SplitAssignment)
+_OTHERS: tuple[type[Record], ...] = (Question, Media, Absent, Dropped, SplitAssignment)
 
 KINDS: dict[str, type[Record]] = {kind.TABLE: kind for kind in STAGE_KINDS + _OTHERS}
 """Every table of a release by its name."""
@@ -59,6 +66,7 @@ class ReleaseSource:
         upstream_digests: what the rows were made from, such as the input manifest or weights.
         cost: what language models took; None where none was asked.
         inspection: what people's work came to; None where nothing is known of it.
+        rejected: why people rejected a question, by its id.
     """
 
     tables: Mapping[str, pa.Table]
@@ -68,6 +76,7 @@ class ReleaseSource:
     upstream_digests: Mapping[str, str]
     cost: ReleaseCost | None = None
     inspection: InspectionReport | None = None
+    rejected: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_tables(tables: Mapping[str, pa.Table]) -> None:

@@ -6,7 +6,7 @@ it never resolves a contradiction: the gates refuse those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,9 @@ import pyarrow as pa
 from earshot.schemas.arrow import from_table, to_table
 from earshot.schemas.question import Question, Split
 from earshot.schemas.release import SplitAssignment
+
+_Facts = tuple[str | None, str, str | None]
+_UNKNOWN: _Facts = (None, "", None)
 
 
 def inherit(questions: pa.Table, videos: pa.Table, before: pa.Table | None) -> pa.Table:
@@ -26,9 +29,15 @@ def inherit(questions: pa.Table, videos: pa.Table, before: pa.Table | None) -> p
     """
     if before is None:
         return questions
-    known = _known_splits(_media_facts(videos), from_table(SplitAssignment, before))
+    return move(questions, _known_splits(_media_facts(videos), _assignments(before)))
+
+
+def move(questions: pa.Table, splits: Mapping[str, Split]) -> pa.Table:
+    """Return the questions with the splits of some videos; a changed row gets its new digest."""
+    if not splits:
+        return questions
     rows = [
-        _with_split(row, known.get(row["video_id"], row["split"])) for row in questions.to_pylist()
+        _with_split(row, splits.get(row["video_id"], row["split"])) for row in questions.to_pylist()
     ]
     return pa.Table.from_pylist(rows, schema=questions.schema)
 
@@ -37,7 +46,7 @@ def assign(
     questions: pa.Table, videos: pa.Table, before: pa.Table | None, version: int
 ) -> pa.Table:
     """Return the `splits` table: all earlier assignments, and those of newly asked videos."""
-    earlier = [] if before is None else from_table(SplitAssignment, before)
+    earlier = [] if before is None else _assignments(before)
     drawn = dict(
         zip(
             questions.column("video_id").to_pylist(),
@@ -51,8 +60,9 @@ def assign(
         SplitAssignment(
             video_id=video_id,
             split=split,
-            split_group=facts.get(video_id, (None, ""))[0],
-            sha256=facts.get(video_id, (None, ""))[1],
+            split_group=facts.get(video_id, _UNKNOWN)[0],
+            sha256=facts.get(video_id, _UNKNOWN)[1],
+            frame_fingerprint=facts.get(video_id, _UNKNOWN)[2],
             since_version=version,
         )
         for video_id, split in sorted(drawn.items())
@@ -61,16 +71,22 @@ def assign(
     return to_table(SplitAssignment, [*earlier, *new])
 
 
-def _media_facts(videos: pa.Table) -> dict[str, tuple[str | None, str]]:
-    """Return video_id -> (split group, sha256)."""
-    names = ("video_id", "split_group", "sha256")
+def _assignments(before: pa.Table) -> list[SplitAssignment]:
+    """Return the rows of a table of splits, also of one that was published without fingerprints."""
+    if "frame_fingerprint" not in before.column_names:
+        nulls = pa.nulls(before.num_rows, pa.string())
+        before = before.append_column("frame_fingerprint", nulls)
+    return from_table(SplitAssignment, before)
+
+
+def _media_facts(videos: pa.Table) -> dict[str, _Facts]:
+    """Return video_id -> (split group, sha256, fingerprint)."""
+    names = ("video_id", "split_group", "sha256", "frame_fingerprint")
     columns = (videos.column(name).to_pylist() for name in names)
-    return {video_id: (group, sha256) for video_id, group, sha256 in zip(*columns, strict=True)}
+    return {row[0]: row[1:] for row in zip(*columns, strict=True)}
 
 
-def _known_splits(
-    facts: dict[str, tuple[str | None, str]], earlier: Iterable[SplitAssignment]
-) -> dict[str, Split]:
+def _known_splits(facts: dict[str, _Facts], earlier: Iterable[SplitAssignment]) -> dict[str, Split]:
     """Return the split of every video that was published, or whose copy or group was."""
     by_video: dict[str, Split] = {}
     by_file: dict[str, Split] = {}
@@ -80,14 +96,14 @@ def _known_splits(
         if row.split_group is not None:
             by_group[row.split_group] = row.split
     known: dict[str, Split] = {}
-    for video_id, (group, sha256) in facts.items():
+    for video_id, (group, sha256, _) in facts.items():
         split = by_video.get(video_id) or by_file.get(sha256)
         if split is not None:
             known[video_id] = split
             if group is not None:
                 # A group may be newer than the version that published one of its videos.
                 by_group.setdefault(group, split)
-    for video_id, (group, _) in facts.items():
+    for video_id, (group, _, _) in facts.items():
         if video_id not in known and group is not None and group in by_group:
             known[video_id] = by_group[group]
     return {**by_video, **known}

@@ -26,7 +26,8 @@ class Candidate:
         template: the wording.
         events: the events that it asks about.
         object_ids: temporal and spatio-temporal: the one object. Spatial: the event's objects that
-            the captions say are heard and seen (sounding) or only seen (silent). Never the objects
+            the captions say are heard and seen (sounding) or only seen (silent), or the one that
+            the question names. Never the objects
             of the answer: those depend on tubes, and an id must not.
         asked: the object that the question names, if it names one.
     """
@@ -50,6 +51,12 @@ def candidates(scene: Scene, pack: Pack) -> list[Candidate]:
 
 
 def _of(template: Template, scene: Scene, pack: Pack) -> Iterator[Candidate]:
+    if template.about == "object":
+        for each in scene.stands.events:
+            for object_id in sorted({part.object_id for part in _parts(scene, each)}):
+                asked = scene.objects[object_id]
+                yield _candidate(template, scene, pack, (each,), (object_id,), asked)
+        return
     if template.task == "spatial":
         role = "visible_and_audible" if template.branch == "sounding" else "visible_only"
         for each in scene.stands.events:

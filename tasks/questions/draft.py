@@ -30,19 +30,12 @@ from earshot.schemas.base import to_pairs
 from earshot.schemas.config import QuestionsConfig
 from earshot.store.reviewed import ReviewedEvent
 from earshot.tasks.questions.candidates import Candidate
+from earshot.tasks.questions.choices import Refusal, choices, share_a_name
 from earshot.tasks.questions.instances import Instance, join, of_two, on_grid
 from earshot.tasks.questions.scene import Scene
 
 SLACK_S = 0.1 + 1e-6
 """Another stretch that is no longer than a rendered tenth is the edge of the asked one."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a candidate makes no question: a reason code of the ledger, and what was found."""
-
-    code: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -54,12 +47,16 @@ class Draft:
         grid: the times that boxes are asked for.
         instances: those of the answer, in its order; of a temporal question those that are seen.
         events: the standing events that the answer rests on.
+        span_s: the stretch that a spatial question names, as its event has it; not rounded.
+        options: names to choose from, in the question's order; empty for a free answer.
     """
 
     intervals_s: Normalised
     grid: Grid
     instances: tuple[Instance, ...]
     events: tuple[ReviewedEvent, ...]
+    span_s: Interval | None = None
+    options: tuple[str, ...] = ()
 
 
 def box_space(pack: Pack, scene: Scene) -> BoxSpace:
@@ -180,6 +177,14 @@ def _spatial(
     instances = _answer(candidate, scene, pack, config, span_s, grid)
     if isinstance(instances, Refusal):
         return instances
+    if refusal := _refuse_ask(candidate, scene, pack, span_s, grid):
+        return refusal
+    options: tuple[str, ...] = ()
+    if candidate.template.options is not None:
+        chosen = choices(candidate, scene, instances, span_s)
+        if isinstance(chosen, Refusal):
+            return chosen
+        options = chosen
     events = scene.events_during(span_s)
     by_people = all(each.inspected_by == "human" for each in events)
     can_be_none = by_people and candidate.template.branch == "sounding"
@@ -187,7 +192,28 @@ def _spatial(
         # "none" is an answer only where a person said that nothing is missing, and never of
         # silent things, which nobody can list; R-AVST has no such answer.
         return Refusal("empty_answer", f"no such object is seen in {span_s} s")
-    return Draft(intervals_s, grid, instances, events)
+    return Draft(intervals_s, grid, instances, events, span_s, options)
+
+
+def _refuse_ask(
+    candidate: Candidate, scene: Scene, pack: Pack, span_s: Interval, grid: Grid
+) -> Refusal | None:
+    """Return a refusal of a question about one object, if its name or its silence is unclear.
+
+    A silent object has to be in view, else it is neither of the two that "none" stands for; and no
+    other that sounds may go by its name.
+    """
+    asked = candidate.asked
+    if asked is None:
+        return None
+    for other in scene.objects.values():
+        is_other = other.object_id != asked.object_id and share_a_name(asked, other)
+        if is_other and intersect(scene.sounding(other.object_id), [span_s]):
+            return Refusal("several_instances", f"{other.name!r} sounds and goes by that name too")
+    is_heard = bool(intersect(scene.sounding(asked.object_id), [span_s]))
+    if not is_heard and not _seen(asked.object_id, scene, pack, grid):
+        return Refusal("hardly_visible", f"{asked.name!r} is neither heard nor seen in {span_s} s")
+    return None
 
 
 def _answer(
@@ -201,7 +227,8 @@ def _answer(
     """Return all instances of all objects that belong into a spatial answer, in its order."""
     found: list[Instance] = []
     wants_sound = candidate.template.branch == "sounding"
-    for object_id in sorted(scene.objects):
+    asked = candidate.asked
+    for object_id in sorted(scene.objects if asked is None else [asked.object_id]):
         sounds = bool(intersect(scene.sounding(object_id), [span_s]))
         if sounds != wants_sound:
             continue

@@ -16,13 +16,15 @@ from earshot.geometry.rounding import format_half_up, half_up, half_up_units
 from earshot.geometry.tubes import UNKNOWN, VISIBLE
 from earshot.names import norm
 from earshot.prompts.packs import Pack
+from earshot.prompts.tokens import count_tokens
 from earshot.rewards import grammar
 from earshot.rewards.grammar import Answer, Block, Line
 from earshot.schemas.object import Object
 from earshot.schemas.question import GridRecord
 from earshot.schemas.truth import Truth, TruthObject, TruthTube
 from earshot.tasks.questions.candidates import Candidate
-from earshot.tasks.questions.draft import Draft, Refusal, box_space
+from earshot.tasks.questions.choices import Refusal
+from earshot.tasks.questions.draft import Draft, box_space
 from earshot.tasks.questions.instances import Instance
 from earshot.tasks.questions.scene import Scene
 
@@ -40,8 +42,10 @@ class Wording:
     truth: Truth
 
 
-def word(candidate: Candidate, drafted: Draft, scene: Scene, pack: Pack) -> Wording | Refusal:
-    """Return question, answer and truth, or why the grammar can't hold them.
+def word(
+    candidate: Candidate, drafted: Draft, scene: Scene, pack: Pack, max_tokens: int
+) -> Wording | Refusal:
+    """Return question, answer and truth, or why grammar or model can't hold them.
 
     Raises:
         ItemError: `wrong_results`, if the answer does not parse back to the truth's numbers.
@@ -60,9 +64,12 @@ def word(candidate: Candidate, drafted: Draft, scene: Scene, pack: Pack) -> Word
         text = grammar.render(said, truth.task, truth.box_space)
     if refusal := _refuse_long(said, text):
         return refusal
+    tokens = count_tokens(text)
+    if tokens > max_tokens:
+        return Refusal("over_budget", f"about {tokens:,} tokens, at most {max_tokens:,}")
     if pack.answers == "earshot":
         check_answer(text, truth)
-    return Wording(_question(candidate, drafted), text, truth)
+    return Wording(_question(candidate, drafted, pack), text, truth)
 
 
 def check_answer(text: str, truth: Truth) -> None:
@@ -107,8 +114,8 @@ def _numbers_of(
 
 
 def _named(candidate: Candidate, drafted: Draft, scene: Scene) -> list[Object]:
-    """Return the objects of the answer, in its order."""
-    if candidate.asked is not None:
+    """Return the objects of the answer, in its order; none of a spatial "none"."""
+    if candidate.asked is not None and candidate.template.task != "spatial":
         return [candidate.asked]
     ids = dict.fromkeys(each.object_id for each in drafted.instances)
     return [scene.objects[object_id] for object_id in ids]
@@ -120,13 +127,16 @@ def _is_answerable(name: str) -> bool:
     return is_one_line and Block(name).is_named and norm(name) not in ("", _NONE)
 
 
-def _question(candidate: Candidate, drafted: Draft) -> str:
+def _question(candidate: Candidate, drafted: Draft, pack: Pack) -> str:
     name = "" if candidate.asked is None else candidate.asked.name
-    start_s, end_s = drafted.intervals_s[0]
+    start, end = (format_half_up(each, 1) for each in drafted.intervals_s[0])
+    if pack.seconds == "as_given" and drafted.span_s is not None:
+        start, end = (str(float(each)) for each in drafted.span_s)
     return candidate.template.fill(
         name=name,
-        start=format_half_up(start_s, 1),
-        end=format_half_up(end_s, 1),
+        start=start,
+        end=end,
+        options=", ".join(drafted.options),
         key=candidate.question_id,
     )
 

@@ -18,7 +18,7 @@ from typing import Literal
 from earshot.errors import InputError, ItemError
 from earshot.media.child import Worker
 from earshot.media.fetch import resolve
-from earshot.media.fingerprint import SAME_BITS, distance, fingerprint
+from earshot.media.fingerprint import MIN_SHARE, shared_frames
 from earshot.media.probe import probe
 from earshot.schemas.arrow import from_table
 from earshot.schemas.release import Media
@@ -155,7 +155,6 @@ def _faults(media: Media, path: Path, worker: Worker) -> Iterator[str]:
             f"{media.width}x{media.height}"
         )
     if media.frame_fingerprint:
-        theirs = worker.call(fingerprint, path, found.duration_s)
-        bits = distance(media.frame_fingerprint, theirs)
-        if bits is not None and bits > SAME_BITS:
-            yield f"other pictures: fingerprints differ by {bits:.0f} of 64 bits"
+        share = shared_frames(media.frame_fingerprint, found.frame_fingerprint or "")
+        if share is not None and share < MIN_SHARE:
+            yield f"other pictures: {share:.0%} of the frames are alike, expected {MIN_SHARE:.0%}"

@@ -126,15 +126,20 @@ def read_release(folder: Path) -> Benchmark:
     videos = read_table(
         folder, "tables/videos.parquet", ("video_id", "duration_s", "width", "height")
     )
+    files = sorted(file.path for file in head.files if file.path.startswith("data/"))
+    tables = [read_table(folder, path, _COLUMNS) for path in files]
+    asked = tuple(one for table in tables for one in asked_of(table, videos, events))
+    return Benchmark(head.name, head.version, head.content_digest, asked, head.system_prompts)
+
+
+def asked_of(questions: pa.Table, videos: pa.Table, events: pa.Table) -> list[Asked]:
+    """Return the questions of a table, with what is known of their videos and events."""
     known = _Known(
         labels=dict(zip(_list(events, "event_id"), _list(events, "label"), strict=True)),
         n_events=_counts(_list(events, "video_id")),
         videos={row["video_id"]: row for row in videos.to_pylist()},
     )
-    files = sorted(file.path for file in head.files if file.path.startswith("data/"))
-    rows = [row for path in files for row in read_table(folder, path, _COLUMNS).to_pylist()]
-    asked = tuple(_asked(row, known) for row in rows)
-    return Benchmark(head.name, head.version, head.content_digest, asked, head.system_prompts)
+    return [_asked(row, known) for row in questions.select(list(_COLUMNS)).to_pylist()]
 
 
 def read_table(folder: Path, path: str, columns: Sequence[str]) -> pa.Table:

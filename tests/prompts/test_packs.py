@@ -64,6 +64,9 @@ def test_a_pack_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
         ("answers: earshot", "answers: free", 3, "answers: Input should be 'earshot' or 'r-avst'"),
         ('version: "1"\n', "", 1, "version: Field required"),
         ("    task: temporal", "    task: when", 7, "templates.0.task"),
+        ("branch: silent", "branch: silent\n    options: 4", 13, "'options'"),
+        ("branch: silent", "branch: silent\n    about: object", 13, "'object'"),
+        ("branch: silent", "branch: sounding\n    options: 2", 12, "greater than or equal to 3"),
         ("    branch: silent\n", "", 9, "has task 'spatial' and branch None"),
         ("{start}", "{s}", 12, "needs ['end', 'start']"),
         ("{object}", "it", 8, "needs ['object']"),
@@ -128,11 +131,15 @@ def test_the_earshot_pack_asks_every_task_in_several_wordings() -> None:
     """Three wordings or more a task, each on one line, and "none" wherever it may be true."""
     pack = load_pack("earshot")
     assert (pack.answers, pack.times) == ("earshot", "every_stretch")
-    asked = {(each.task, each.branch): each.question for each in pack.templates}
-    assert len(asked) == 4  # of two instances there are templates beside the plain one
+    asked = {
+        (each.task, each.branch, each.about, each.options is not None): each.question
+        for each in pack.templates
+    }
+    assert len(asked) == 6  # of two instances there are templates beside the plain one
     assert all(len(wordings) >= 3 for wordings in asked.values())
     assert not [text for wordings in asked.values() for text in wordings if "\n" in text]
-    assert all("none" in text for text in asked["spatial", "sounding"])
+    for about in (None, "object"):
+        assert all("none" in text for text in asked["spatial", "sounding", about, False])
 
 
 def test_the_page_about_packs_says_what_happens() -> None:

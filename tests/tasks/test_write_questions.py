@@ -389,7 +389,8 @@ def test_an_answer_above_a_cap_is_refused() -> None:
     """65 instances are more blocks than the grammar allows."""
     tubes = [tube_of(DOG, WHOLE, still(0.01 * i), ordinal=i) for i in range(65)]
     assert reason(world(tubes=tubes).inspected(), "spatial-sounding") == "over_cap"
-    assert reason(world(tubes=tubes[:64]).inspected(), "spatial-sounding") is None
+    fits = world(tubes=tubes[:64]).inspected()
+    assert reason(fits, "spatial-sounding", max_answer_tokens=10_000) is None
 
 
 def test_uninspected_times_of_captions_stay_out_of_evaluation() -> None:
@@ -614,3 +615,105 @@ def test_one_of_two_is_a_candidate_only_where_captions_speak_of_two() -> None:
     of_two = [item.item_id for item in asked.inspected().ask(pack="earshot").items]
     plain = replace(asked, objects=[DOG, MAN]).inspected().ask(pack="earshot")
     assert len(of_two) == len(plain.items) + 2
+
+
+# Negative questions and multiple choice
+
+
+def _of_object(asked: World, template: str, thing: Any) -> Question | str | None:
+    """The question of a template that names an object, or why it was refused."""
+    outcome = asked.ask(pack="earshot")
+    event = asked.events[0]
+    made_of = ("spatial", "sounding", "earshot", template, [event.event_id], [thing.object_id])
+    wanted = question_id("v1", *made_of)
+    (item,) = [item for item in outcome.items if item.item_id == wanted]
+    rows = [row for row in outcome.records if row.record_id == wanted]
+    return rows[0] if rows else item.reason_code  # type: ignore[return-value]
+
+
+NONE_TEXT = "<answer>\n<object>none</object>\n</answer>"
+
+
+def test_an_object_is_asked_about_be_it_heard_and_seen_silent_or_out_of_view() -> None:
+    """The same words for all three; the negatives are none, and only where a person looked."""
+    bell = make_object(name="bell")
+    parts = [*world().parts, make_event_object(BARK, bell, audibility="audible_only")]
+    asked = world(objects=[DOG, MAN, bell], parts=parts)
+    heard, seen, unseen = (
+        _of_object(asked.passed(), "spatial-asked", each) for each in (DOG, MAN, bell)
+    )
+    assert isinstance(heard, Question)
+    assert "<object>dog</object>" in heard.answer
+    assert heard.asked_object_id == DOG.object_id
+    for negative, name in ((seen, "man"), (unseen, "bell")):
+        assert isinstance(negative, Question)
+        assert negative.answer == NONE_TEXT
+        assert name in negative.question
+        assert "none" in negative.question
+    assert _of_object(asked.inspected(), "spatial-asked", MAN) == "empty_answer"
+
+
+def test_a_silent_object_that_is_not_seen_is_not_asked_about() -> None:
+    """Neither seen nor heard is another "none" than the two that the words speak of."""
+    asked = world(tubes=world().tubes[:1]).passed()
+    assert _of_object(asked, "spatial-asked", MAN) == "hardly_visible"
+
+
+def test_a_silent_object_by_whose_name_another_that_sounds_may_be_called_is_not_asked() -> None:
+    """The man is silent while a woman sings, and a reader may call either "person"."""
+    man = make_object(name="man", accept=("man", "person"))
+    woman = make_object(name="woman", accept=("woman", "person"))
+    asked = world(
+        objects=[woman, man],
+        parts=[sounding(BARK, woman), silent(BARK, man)],
+        tubes=[tube_of(woman, WHOLE, still(0.1)), tube_of(man, WHOLE, still(0.6))],
+    ).passed()
+    assert _of_object(asked, "spatial-asked", man) == "several_instances"
+
+
+def _choice(*names: str, **changes: Any) -> World:
+    things = [make_object(name=name) for name in names]
+    return world(
+        objects=[DOG, *things],
+        parts=[sounding(BARK, DOG), *(silent(BARK, thing) for thing in things)],
+        tubes=[
+            tube_of(thing, WHOLE, still(0.05 + 0.15 * n)) for n, thing in enumerate([DOG, *things])
+        ],
+        **changes,
+    )
+
+
+def test_distractors_are_of_the_same_video_and_the_right_one_moves_about() -> None:
+    """At most four options, the right one among them, its place by a hash of the question."""
+    places = set()
+    for extra in range(6):
+        names = ("man", "cat", "ball", f"tree {extra}", "car")[extra % 2 :]
+        made = questions(_choice(*names).inspected().ask(pack="earshot"))["spatial-choice"]
+        assert len(made.options) == 4
+        assert set(made.options) <= {"dog", *names}
+        assert ", ".join(made.options) in made.question
+        assert grammar.parse(made.answer, "spatial").answer.blocks[0].name == "dog"
+        again = questions(_choice(*names).inspected().ask(pack="earshot"))["spatial-choice"]
+        assert again.options == made.options
+        places.add(made.options.index("dog"))
+    assert len(places) > 1
+
+
+@pytest.mark.parametrize("names", [("man",), ("man", "man's dog"), ()])
+def test_a_choice_of_two_is_none(names: tuple[str, ...]) -> None:
+    """Too few distractors, or one that a reader may call by the right one's name."""
+    asked = _choice(*names)
+    if len(names) == 2:
+        hers = make_object(name="man's dog", accept=("dog",))
+        objects = [hers if each.name == hers.name else each for each in asked.objects]
+        asked = replace(asked, objects=objects)
+    made = asked.inspected().ask(pack="earshot")
+    assert "spatial-choice" not in questions(made)
+    assert "no_choice" in reasons(made).values()
+
+
+def test_an_answer_beyond_the_token_budget_is_refused() -> None:
+    """A model that is trained with so many tokens could never give it."""
+    made = world().inspected().ask(max_answer_tokens=100)
+    assert set(reasons(made).values()) >= {"over_budget"}
+    assert set(questions(made)) == {"temporal"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from earshot.schemas.arrow import to_table
-from earshot.schemas.base import Record
+from earshot.schemas.base import Record, to_intervals
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Question, Split
 from earshot.schemas.release import Absent, LedgerCount
@@ -33,18 +33,27 @@ ABSENT = Absent(
 )
 
 
-def make_rows(count: int = 8, seed: int = 0) -> Rows:
-    """Rows of `count` videos, each with one event, one tube and a question a task."""
+def make_rows(count: int = 8, seed: int = 0, interval: tuple[float, float] | None = None) -> Rows:
+    """Rows of `count` videos, each with one event, one tube and a question a task.
+
+    With an interval all events have it; else each lies where the seed puts it.
+    """
     rng = random.Random(seed)
     rows: Rows = {kind: [] for kind in (*STAGE_KINDS, Question)}
     for index in range(count):
-        _add_video(rows, f"v{index:03d}", SPLITS[index % 4], rng)
+        _add_video(rows, f"v{index:03d}", SPLITS[index % 4], rng, interval)
     return rows
 
 
-def _add_video(rows: Rows, video_id: str, split: Split, rng: random.Random) -> None:
+def _add_video(
+    rows: Rows,
+    video_id: str,
+    split: Split,
+    rng: random.Random,
+    interval: tuple[float, float] | None,
+) -> None:
     start_s = round(rng.uniform(0, 14), 1)
-    interval = (start_s, round(start_s + rng.uniform(1.5, 5.5), 1))
+    interval = interval or (start_s, round(start_s + rng.uniform(1.5, 5.5), 1))
     left, top = round(rng.uniform(0, 0.6), 3), round(rng.uniform(0, 0.5), 3)
     box = (left, top, round(left + 0.3, 3), round(top + 0.4, 3))
     event = factories.make_event(video_id, (interval,))
@@ -64,10 +73,10 @@ def _add_video(rows: Rows, video_id: str, split: Split, rng: random.Random) -> N
         rows[type(record)].append(record)
     for task in ("temporal", "spatial", "spatio_temporal"):
         truth = factories.make_truth(task, interval, box)
+        changes = {"span": to_intervals((interval,))[0]} if task == "spatial" else {}
+        tube_ids = () if task == "temporal" else (tube.tube_id,)
         rows[Question].append(
-            factories.make_question(
-                video_id, task, split, truth, tube_ids=() if task == "temporal" else (tube.tube_id,)
-            )
+            factories.make_question(video_id, task, split, truth, tube_ids=tube_ids, **changes)
         )
 
 

@@ -87,7 +87,7 @@ def test_exclusion_lists_are_listed_with_their_overlap(release, world, tmp_path)
     listed.write_text("a\nb\n")
     config = ReleaseConfig(exclusion_lists=(str(listed),))
     text = _text(Path(publish(world.source(), tmp_path / "out", config).folder))
-    assert "| unav-test | 2 | 0 |" in text
+    assert "| unav-test | 2 | 0 | 0 |" in text
     assert "No exclusion list was given" in _text(release)
 
 

@@ -7,7 +7,7 @@ import pytest
 from earshot.errors import ConfigError
 from earshot.schemas.arrow import to_table
 from earshot.schemas.video import Video
-from earshot.tasks.publish_release.exclusions import find_overlaps
+from earshot.tasks.publish_release.exclusions import find_overlaps, read_lists
 from tests import factories
 
 VIDEOS = to_table(
@@ -24,7 +24,7 @@ ASKED = frozenset("abcd")
 
 def _shared(tmp_path, text, asked=ASKED):
     (tmp_path / "bench.v2.txt").write_text(text)
-    (overlap,) = find_overlaps([str(tmp_path / "bench.v2.txt")], VIDEOS, asked)
+    (overlap,) = find_overlaps(read_lists([str(tmp_path / "bench.v2.txt")]), VIDEOS, asked)
     assert overlap.benchmark == "bench.v2"
     return overlap.video_ids, overlap.entries
 
@@ -55,4 +55,43 @@ def test_a_list_that_guards_nothing_is_an_error(tmp_path, text):
 def test_a_list_that_is_not_there_is_an_error(tmp_path):
     """With the name of the setting."""
     with pytest.raises(ConfigError, match=r"release\.exclusion_lists: .*nowhere.txt.* not there"):
-        find_overlaps([str(tmp_path / "nowhere.txt")], VIDEOS, ASKED)
+        read_lists([str(tmp_path / "nowhere.txt")])
+
+
+@pytest.mark.parametrize(
+    ("file", "subset", "entries"),
+    [
+        ("unav100.json", "#test", None),
+        ("ravst_test_qa.json", "", 691),
+        ("vggss_boxes.json", "", None),
+        ("ave_annotations.txt", "", None),
+        ("llp_eval_audio.csv", "", None),
+        ("activitynet_captions_val2.json", "", 3321),
+    ],
+)
+def test_the_benchmarks_own_files_are_read(shared_data, file, subset, entries):
+    """Six forms; a clip of a video is found however its seconds are appended."""
+    (listed,) = read_lists([f"Some benchmark={shared_data}/annotations/{file}{subset}"])
+    assert listed.name == "Some benchmark"
+    assert listed.entries == (entries or listed.entries) > 500
+    clips = [name for name in listed.names if len(name) == 11]
+    assert len(clips) > 0.9 * listed.entries or file.startswith(("llp", "ave", "vggss"))
+    videos = to_table(Video, [factories.make_video(f"{clips[0]}_12_22"), factories.make_video("x")])
+    assert listed.among(videos) == {f"{clips[0]}_12_22"}
+
+
+def test_a_subset_is_that_part_alone(tmp_path):
+    """UnAV-100 has its splits in one file."""
+    path = tmp_path / "unav.json"
+    path.write_text('{"database": {"a": {"subset": "Test"}, "b": {"subset": "train"}}}')
+    (listed,) = read_lists([f"UnAV-100 test={path}#test"])
+    assert (listed.name, listed.among(VIDEOS)) == ("UnAV-100 test", {"a"})
+    with pytest.raises(ConfigError, match="has no entry"):
+        read_lists([f"{path}#validation"])
+
+
+def test_broken_json_is_an_error_and_no_list(tmp_path):
+    """It would pass as a list of odd ids."""
+    (tmp_path / "bad.json").write_text('{"a": ')
+    with pytest.raises(ConfigError, match=r"begins like JSON and is none"):
+        read_lists([str(tmp_path / "bad.json")])

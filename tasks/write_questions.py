@@ -68,6 +68,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
                 "tubes",
                 "at",
                 "inspected_by",
+                "resolved_from",
             ),
         ),
     )

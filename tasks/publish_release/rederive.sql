@@ -57,7 +57,9 @@ CREATE OR REPLACE TEMP TABLE deciding AS
 WITH
   taken_back AS (
     SELECT event_id, max("at") AS "at" FROM inspections
-    WHERE inspected_by = 'human' AND verdict = 'unsure' AND len(tubes) = 0 GROUP BY event_id
+    WHERE inspected_by = 'human' AND verdict = 'unsure' AND len(tubes) = 0
+      AND resolved_from IS NULL
+    GROUP BY event_id
   ),
   of_event AS (  -- digests of the event's tubes: of its objects, with a "window" in its segments
     SELECT e.event_id, list_sort(list_distinct(list(c.digest))) AS digests

@@ -22,8 +22,9 @@ def test_questions_are_worded_as_a_pack_words_them():
     names = [f"dog {rng.randrange(9)}" for _ in which]
     starts, ends = ([f"{rng.random() * 50:.1f}" for _ in which] for _ in range(2))
     fields = {"object": pa.array(names), "start": pa.array(starts), "end": pa.array(ends)}
+    fields["options"] = pa.array(["a dog or a cat"] * len(which))
     expected = [
-        templates[w].format(object=o, start=s, end=e)
+        templates[w].format(object=o, start=s, end=e, options="a dog or a cat")
         for w, o, s, e in zip(which, names, starts, ends, strict=True)
     ]
     assert question_texts(templates, which, fields).to_pylist() == expected

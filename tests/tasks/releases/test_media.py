@@ -23,7 +23,7 @@ from earshot.tasks.releases.media import check_media
 from tests import factories
 from tests.tasks.publish_release.conftest import CONFIG, make_rows, make_source
 
-FPS, SIZE, N = Fraction(25), (160, 120), 250
+FPS, SIZE, N = Fraction(25), (160, 120), 500
 
 
 def paint(path: Path, seed: int, n: int = N, size: tuple[int, int] = SIZE) -> Path:
@@ -72,7 +72,7 @@ def asked(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
             )
         )  # fmt: skip
     rows = {**rows, Video: videos}
-    rows[Question] = [q for q in rows[Question] if _ends(q) <= 10]
+    rows[Question] = [q for q in rows[Question] if _ends(q) <= 20]
     folder = publish(make_source(rows), tmp_path_factory.mktemp("r"), CONFIG, now=factories.NOW)
     return Release(folder.folder)
 
@@ -99,7 +99,7 @@ def test_identical_equal_different_unreadable_missing(asked, films, tmp_path):
             path.write_bytes(b"no video at all")
     report = check_media(asked, tmp_path)
     assert [video.state for video in report.videos] == states
-    assert "frames, expected 250" in report.videos[2].why
+    assert "frames, expected 500" in report.videos[2].why
     asked_of = {i.split("/")[0] for i in report.usable_ids}
     assert asked_of == set(videos[:2])
     assert sum(left for left, _ in report.questions.values()) == len(report.usable_ids)

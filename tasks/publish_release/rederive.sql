@@ -39,7 +39,8 @@ CREATE OR REPLACE TEMP TABLE parts AS
   FROM read_parquet(getvariable('release') || '/tables/event_objects.parquet')
   WHERE event_id IN (SELECT event_id FROM events);
 CREATE OR REPLACE TEMP TABLE inspections AS
-  SELECT inspection_id, event_id, verdict, segments, tubes, "at", inspected_by, shown_segments
+  SELECT inspection_id, event_id, verdict, segments, tubes, "at", inspected_by, resolved_from,
+    shown_segments
   FROM read_parquet(getvariable('release') || '/tables/inspections.parquet')
   WHERE event_id IN (SELECT event_id FROM events);
 CREATE OR REPLACE TEMP TABLE computed AS

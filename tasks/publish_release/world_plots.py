@@ -1,4 +1,4 @@
-"""Draws what stands behind the questions: videos, events, categories, rejects, people, baselines.
+"""Draws what stands behind the questions: videos, events, categories, rejects, baselines.
 
 Takes the tables and counts of a release, gives one drawing a plot for `plots.draw_all`.
 """
@@ -60,17 +60,14 @@ class World:
 
 
 def world_plots(world: World) -> dict[str, Callable[[Axes], None]]:
-    """Return file name -> drawing; agreement only where two people inspected one event."""
-    plots: dict[str, Callable[[Axes], None]] = {
+    """Return file name -> drawing."""
+    return {
         "durations.png": lambda axes: _durations(axes, world),
         "events.png": lambda axes: _events(axes, world),
         "categories.png": lambda axes: _categories(axes, world),
         "rejects.png": lambda axes: _rejects(axes, world),
         "baselines.png": lambda axes: _baselines(axes, world),
     }
-    if "inspections" in world.tables and (pairs := agreement(world.tables["inspections"])):
-        plots["agreement.png"] = lambda axes: _agreement(axes, pairs)
-    return plots
 
 
 def _durations(axes: Axes, world: World) -> None:
@@ -177,39 +174,6 @@ def _baselines(axes: Axes, world: World) -> None:
     axes.set_xlim(0, 1.15)
     axes.set_xticks(np.linspace(0, 1, 6))
     return None
-
-
-def agreement(inspections: pa.Table) -> Counter[str]:
-    """Return how often two people who inspected one event gave the same verdict, or which two.
-
-    Keys are `ok = ok` or `ok / reject`; carried-over and automatic inspections don't count.
-    """
-    columns = ["event_id", "annotator", "verdict", "inspected_by", "carried_from"]
-    by_event: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in inspections.select(columns).to_pylist():
-        if row["inspected_by"] == "human" and row["carried_from"] is None:
-            by_event[row["event_id"]][row["annotator"]] = row["verdict"]
-    pairs = Counter[str]()
-    for verdicts in by_event.values():
-        said = sorted(verdicts.values())
-        for index, one in enumerate(said):
-            pairs.update(
-                f"{one} {'=' if one == other else '/'} {other}" for other in said[index + 1 :]
-            )
-    return pairs
-
-
-def _agreement(axes: Axes, pairs: Counter[str]) -> None:
-    same = sum(count for pair, count in pairs.items() if "=" in pair)
-    below = f"{same / pairs.total():.0%} of {pairs.total():,} pairs agree".replace("%", " %")
-    titled(axes, "Two people on one event", below, "pairs of verdicts", "")
-    names = [name for name, _ in pairs.most_common()]
-    values = np.array([float(pairs[name]) for name in names])
-    axes.barh(
-        range(len(names)), values, height=0.62,
-        color=[_PLAIN if "=" in name else _ALARM for name in names],
-    )  # fmt: skip
-    _rows(axes, names, values)
 
 
 def _rows(

@@ -58,6 +58,7 @@ test-kills: $(STAMP)
 test-inspect: $(STAMP)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'playwright>=1.50,<2'
 	$(BIN)/python -m pytest -q -m "labelstudio and not slow" tests/annotation_ui
+	$(BIN)/python -m pytest -q -m "not slow" tests/tasks/releases/test_browse.py
 
 # compose.yaml's services from the system's packages: apt-get install postgresql redis-server.
 test-stack: $(STAMP)

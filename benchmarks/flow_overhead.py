@@ -1,9 +1,11 @@
 """Runs many videos' records through Prefect and through the plain loop; prints what Prefect costs.
 
-Run as `python benchmarks/flow_overhead.py [VIDEOS]` (default 5,000; two to three minutes of CPU
-time for each way). Stages are stand-ins, so that what differs is the engine and its server, whose
-CPU time counts. Held: at most 3,000 task runs, all in the history; at most 20 ms CPU a video beside
-the plain loop; memory that does not grow with the shards; a fresh rerun ten times faster.
+Run as `python benchmarks/flow_overhead.py [VIDEOS] [WORKERS]` (default 5,000; two to three minutes
+of CPU time for each way). Stages are stand-ins, so that what differs is the engine and its server,
+whose CPU time counts; by default it runs one batch at a time, as the plain loop does, since work
+beside other work takes more CPU time, whoever runs it. Held: at most 3,000 task runs, all in the
+history; at most 20 ms CPU a video beside the plain loop; memory that does not grow with the shards;
+a fresh rerun ten times faster.
 """
 
 import json
@@ -29,12 +31,13 @@ def rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def step(name: str, folder: Path) -> None:
+def step(name: str, folder: Path, workers: int) -> None:
     """Build once, in the way that the first word of `name` says, and print what it found."""
     sys.path.insert(0, str(ROOT))
     from benchmarks.stand_in import STAND_INS
     from earshot.flows.open_runs import share_run
     from earshot.flows.run import run_build_in_prefect
+    from earshot.schemas.config import Config, RunConfig
     from earshot.schemas.request import BuildRequest
     from earshot.store.runlog import listen_to
     from earshot.tasks.build import run_opened
@@ -42,7 +45,10 @@ def step(name: str, folder: Path) -> None:
 
     way = name.split(" ")[0]
     request = BuildRequest(
-        workspace=str(folder / way), input=str(folder / "input.jsonl"), publish=False
+        workspace=str(folder / way),
+        input=str(folder / "input.jsonl"),
+        config=Config(run=RunConfig(workers=workers)),
+        publish=False,
     )
     run = open_run(request, stages=STAND_INS)
     memory: list[float] = []
@@ -62,10 +68,10 @@ def step(name: str, folder: Path) -> None:
     print(json.dumps({"task_runs": run.batches_executed, "growth": growth, "said": said[1:]}))
 
 
-def measure(name: str, folder: Path) -> dict[str, Any]:
+def measure(name: str, folder: Path, workers: int = 1) -> dict[str, Any]:
     """Return what one step printed, with its seconds, and CPU seconds with its server's."""
     begun = time.monotonic()
-    command = [sys.executable, __file__, "--step", name, str(folder)]
+    command = [sys.executable, __file__, "--step", name, str(folder), str(workers)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     told = child.stdout.read()
@@ -83,15 +89,15 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     return found
 
 
-def main(videos: int, folder: Path) -> None:
+def main(videos: int, folder: Path, workers: int) -> None:
     """Measure both ways, twice each, and hold the limits."""
     sys.path.insert(0, str(ROOT))
     from benchmarks.stand_in import write_manifest
 
     write_manifest(folder / "input.jsonl", videos)
     plain = measure("plain", folder)
-    prefect = measure("prefect", folder)
-    again = measure("prefect again", folder)
+    prefect = measure("prefect", folder, workers)
+    again = measure("prefect again", folder, workers)
     overhead_ms = 1000 * (prefect["cpu_s"] - plain["cpu_s"]) / videos
     faster = prefect["wall_s"] / again["wall_s"]
     lost = [line for line in prefect["said"] if line.startswith("note")]
@@ -113,7 +119,9 @@ def main(videos: int, folder: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--step"]:
-        step(sys.argv[2], Path(sys.argv[3]))
+        step(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            main(int(sys.argv[1]) if sys.argv[1:] else VIDEOS, Path(temporary))
+            asked = [int(number) for number in sys.argv[1:]]
+            videos, workers = [*asked, *(VIDEOS, 1)[len(asked) :]]
+            main(videos, Path(temporary), workers)

@@ -101,7 +101,7 @@ test-packages: $(STAMP)
 	test -d .venv-packages || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-packages
 	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet torch==2.13.0 torchvision==0.28.0 'setuptools<81' wheel
 	grep -vE '^numpy(-typing-compat)?==' constraints.txt > .venv-packages/constraints.txt
-	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet --constraint .venv-packages/constraints.txt --editable '.[original,inspect]' 'pytest>=9,<10'
+	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet --constraint .venv-packages/constraints.txt --editable '.[original,inspect]' 'pytest>=9,<10' 'hypothesis>=6.130,<7'
 	OMP_NUM_THREADS=1 .venv-packages/bin/python -W ignore -m pytest -q -W ignore tests/vision/test_original.py tests/vision/test_ten_packages.py tests/tasks/test_tracker_contract.py tests/annotation_ui/test_sdk_check.py
 
 # Versions of the core and of the tests, as resolved today; run the tests before you commit it.

@@ -184,7 +184,8 @@ REASONS: dict[str, Reason] = {
         "No one right option, or too few other things in the video.", "Nothing to do."
     ),
     "over_budget": _filtered(
-        "The answer is longer than a model may write.", "Raise questions.max_answer_tokens."
+        "The answer is longer than a model may write.",
+        "Raise questions.max_answer_tokens, or --completion-tokens of an export.",
     ),
     "unknown_boxes": _filtered("Nobody looked at part of the window.", "Track or inspect it."),
     "caption_times": _filtered(
@@ -198,6 +199,25 @@ REASONS: dict[str, Reason] = {
     "licence": _filtered("The video's licence is not allowed.", "See release.licences."),
     "near_duplicate": _filtered(
         "The video shows what videos of two splits show.", "Nothing to do: it would be a leak."
+    ),
+    # training batches
+    "evaluation_only": _filtered(
+        "The video is for evaluation.", "Nothing to do: a model must not be trained on it."
+    ),
+    "sparse_frames": _filtered(
+        "The frames that the model sees lie too far apart for the times asked.",
+        "Raise max_frames or fps.",
+    ),
+    "media_tag": _filtered(
+        "The question holds a tag that trainers take for a picture, video or sound.",
+        "Rename the object.",
+    ),
+    "turned_picture": _filtered(
+        "The stored picture is turned or has no square pixels; trainers' readers ignore that.",
+        "Encode the video upright, or export for trl, which is given frames.",
+    ),
+    "no_full_batch": _filtered(
+        "No whole batch was left for it.", "Lower batch_prompts, change the quotas or add epochs."
     ),
     # anywhere
     "stage_error": _fault(

@@ -112,7 +112,7 @@ def check_media(release: Release, media_root: str | Path) -> MediaReport:
     asked = {row["video_id"] for row in rows}
     known = [m for m in from_table(Media, release.read("media")) if m.video_id in asked]
     with Worker(_LIMIT_S) as worker:
-        videos = tuple(_check(media, folder.find(media), worker) for media in known)
+        videos = tuple(check_video(media, folder.find(media), worker) for media in known)
     usable = {video.video_id for video in videos if video.state in USABLE}
     totals = Counter((row["split"], row["task"]) for row in rows)
     left = [row for row in rows if row["video_id"] in usable]
@@ -124,7 +124,8 @@ def check_media(release: Release, media_root: str | Path) -> MediaReport:
     )
 
 
-def _check(media: Media, path: Path | None, worker: Worker) -> Checked:
+def check_video(media: Media, path: Path | None, worker: Worker) -> Checked:
+    """Return whether a file is the video that the release is about; see `check_media`."""
     if path is None:
         return Checked(media.video_id, "missing", "", f"no file for {media.uri}")
     with path.open("rb") as file:

@@ -20,6 +20,7 @@ from earshot.cli import (
     demo,
     evaluate,
     gc,
+    grpo,
     inside,
     inspect_events,
     project,
@@ -50,6 +51,7 @@ app.add_typer(inside.quarantine_app, name="quarantine")
 app.add_typer(inspect_events.inspect_app, name="inspect")
 app.command()(gc.gc)
 app.add_typer(release.release_app, name="release")
+app.add_typer(grpo.grpo_app, name="grpo")
 app.add_typer(evaluate.evaluate_app, name="evaluate")
 app.command()(answer.answer)
 app.command()(score.score)

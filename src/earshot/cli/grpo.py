@@ -1,0 +1,174 @@
+"""`earshot grpo`: training data of a release."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earshot.cli import show
+from earshot.cli.build import Json
+from earshot.errors import InputError
+
+if TYPE_CHECKING:
+    from earshot.schemas.training import ExportConfig, ExportManifest
+
+grpo_app = typer.Typer(
+    help="Training data of a release, for verl, ms-swift and TRL.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+class DialectOption(StrEnum):
+    """Whose files."""
+
+    VERL = "verl"
+    MS_SWIFT = "ms-swift"
+    TRL = "trl"
+
+
+class ProfileOption(StrEnum):
+    """The model family."""
+
+    QWEN2_5_VL = "qwen2_5_vl"
+    QWEN3_VL = "qwen3_vl"
+    QWEN2_5_OMNI = "qwen2_5_omni"
+
+
+class ObjectiveOption(StrEnum):
+    """What is learnt from."""
+
+    GRPO = "grpo"
+    SFT = "sft"
+
+
+class FaultOption(StrEnum):
+    """What a bad video does."""
+
+    DROP = "drop"
+    STOP = "stop"
+
+
+class BudgetOption(StrEnum):
+    """What a long answer does."""
+
+    COARSEN = "coarsen"
+    DROP = "drop"
+
+
+@grpo_app.callback()
+def about() -> None:
+    """Keep `export` a command of its own."""
+
+
+@grpo_app.command("export")
+def export(
+    release: Annotated[str, typer.Option("--release", help="Folder or fsspec URL of a version.")],
+    dialect: Annotated[DialectOption, typer.Option("--dialect", help="Whose files to write.")],
+    profile: Annotated[
+        ProfileOption, typer.Option("--model-profile", help="How the model sees and writes boxes.")
+    ],
+    media_root: Annotated[
+        Path, typer.Option("--media-root", help="Folder of the videos, by uri, name or video id.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write, not there yet.")],
+    objective: Annotated[
+        ObjectiveOption, typer.Option("--objective", help="sft: rows with the right answer.")
+    ] = ObjectiveOption.GRPO,
+    split: Annotated[
+        str, typer.Option("--split", help="train or validation; test is for evaluation.")
+    ] = "train",
+    on_fault: Annotated[
+        FaultOption, typer.Option("--on-fault", help="A video is missing, another or broken.")
+    ] = FaultOption.DROP,
+    over_budget: Annotated[
+        BudgetOption, typer.Option("--over-budget", help="An answer has too many tokens.")
+    ] = BudgetOption.COARSEN,
+    check_media: Annotated[
+        bool, typer.Option(help="Decode every video before a row is written about it.")
+    ] = True,
+    fps: Annotated[float, typer.Option("--fps", help="Frames a second that are shown.")] = 2.0,
+    max_frames: Annotated[int, typer.Option("--max-frames", help="Frames of a video.")] = 64,
+    frame_tokens: Annotated[
+        int | None, typer.Option("--frame-tokens", help="Visual tokens of a frame, at most.")
+    ] = None,
+    completion_tokens: Annotated[
+        int, typer.Option("--completion-tokens", help="Tokens of a completion.")
+    ] = 1024,
+    thinking_tokens: Annotated[
+        int, typer.Option("--thinking-tokens", help="Of these, kept free for thinking.")
+    ] = 0,
+    batch_prompts: Annotated[
+        int, typer.Option("--batch-prompts", help="Prompts a batch, all ranks together.")
+    ] = 24,
+    ranks: Annotated[int, typer.Option("--ranks", help="Processes that share a batch.")] = 1,
+    epochs: Annotated[int, typer.Option("--epochs", help="Orders in the files.")] = 1,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option("--quota", help="TASK=N prompts a batch (repeated); default: as they occur."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the order.")] = 42,
+    json: Json = False,
+) -> None:
+    """Write a release's questions as the batches of a trainer, its rewards beside them."""
+    from earshot.tasks.grpo.export import export as write
+    from earshot.tasks.releases import Release
+
+    config = _config(
+        dialect=dialect.value, profile=profile.value, objective=objective.value, split=split,
+        on_fault=on_fault.value, over_budget=over_budget.value, check_media=check_media, fps=fps,
+        max_frames=max_frames, max_frame_tokens=frame_tokens, completion_tokens=completion_tokens,
+        thinking_tokens=thinking_tokens, batch_prompts=batch_prompts, ranks=ranks, epochs=epochs,
+        quotas=_quotas(quota or ()), seed=seed,
+    )  # fmt: skip
+    manifest = write(Release(release), media_root, out, config)
+    if json:
+        show.print_json(manifest.to_json())
+    else:
+        _print(manifest, out)
+
+
+def _config(**values: object) -> ExportConfig:
+    from pydantic import ValidationError
+
+    from earshot.schemas.training import ExportConfig
+
+    try:
+        return ExportConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        told = f"{where}: {first['msg']}" if where else first["msg"]
+        raise InputError(f"{told} (given: {str(first['input'])[:80]})") from error
+
+
+def _quotas(given: list[str] | tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for one in given:
+        task, _, number = one.partition("=")
+        if not number.isdigit():
+            raise InputError(f"--quota {one!r}: expected TASK=N, such as temporal=8")
+        found[task] = int(number)
+    return found
+
+
+def _print(manifest: ExportManifest, out: Path) -> None:
+    from earshot.schemas.ledger import REASONS
+
+    config = manifest.config
+    show.say(f"export    {out}, for {config.dialect} and {config.profile}")
+    show.say(f"release   {manifest.release} ({manifest.release_pin[:12]}), split {config.split}")
+    show.say(f"prompts   {manifest.prompts:,} of {manifest.questions:,} questions")
+    for code, count in manifest.dropped.items():
+        show.say(f"dropped   {count:,} {code}: {REASONS[code].sentence} {REASONS[code].remedy}")
+    for step, count in manifest.grid_steps.items():
+        if step != "1":
+            show.say(f"coarser   {count:,} prompts ask for a box every {step} s")
+    tasks = ", ".join(f"{count} {task}" for task, count in manifest.quotas.items())
+    shape = f"{manifest.batches:,} batches of {config.batch_prompts}"
+    show.say(f"plan      {shape} ({tasks}) in {config.epochs} epochs, seed {config.seed}")
+    balance = f"largest rank / mean {manifest.worst_rank:.2f}"
+    show.say(f"          {balance}, digest {manifest.plan_digest[:12]}")

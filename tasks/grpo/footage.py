@@ -1,0 +1,143 @@
+"""The videos of an export: found, opened and decoded before a row is written about them.
+
+Takes the release's media table and a folder, gives what the file is; decodes in a child that a
+broken file may kill. Writes frames and sound where a dialect carries them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from PIL import Image
+
+from earshot.errors import ItemError
+from earshot.media.child import Worker
+from earshot.media.frames import read_frames
+from earshot.media.probe import probe
+from earshot.media.training import stored_size, write_wav
+from earshot.schemas.arrow import from_table
+from earshot.schemas.release import Media
+from earshot.schemas.training import ExportConfig
+from earshot.schemas.video import Video
+from earshot.tasks.grpo.profiles import Seen
+from earshot.tasks.releases.media import MediaFolder, check_video
+from earshot.tasks.releases.release import Release
+
+_LIMIT_S = 120.0
+_SILENCE_DBFS = -60.0
+_QUALITY = 92
+_CODES = {"missing": "not_found", "different": "checksum"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A file that can be trained on; the size is as displayed."""
+
+    path: Path
+    uri: str
+    sha256: str
+    duration_s: float
+    fps: float
+    n_frames: int
+    width: int
+    height: int
+    has_audio: bool
+
+
+class Footage:
+    """Opens the videos of a release; a context manager.
+
+    Args:
+        release: where the media and videos tables are.
+        media_root: folder of the files.
+        config: what to check, and for whom.
+    """
+
+    def __init__(self, release: Release, media_root: Path, config: ExportConfig) -> None:
+        self._folder = MediaFolder(media_root)
+        self._config = config
+        self._media = {m.video_id: m for m in from_table(Media, release.read("media"))}
+        self._videos = {v.video_id: v for v in from_table(Video, release.read("videos"))}
+        self._worker = Worker(_LIMIT_S)
+
+    def __enter__(self) -> Self:
+        """Return itself; a child is started when one is needed."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the child."""
+        self._worker.close()
+
+    def open(self, video_id: str) -> Clip:
+        """Return the file of a video, decoded whole unless the release is to be believed.
+
+        Raises:
+            ItemError: it is missing, another film, or can't be decoded; `turned_picture` where a
+                trainer's reader would show another picture than earshot does.
+        """
+        media, known = self._media.get(video_id), self._videos.get(video_id)
+        if media is None or known is None:
+            raise ItemError("not_found", f"{video_id} is not in the release's media table")
+        path = self._folder.find(media)
+        if path is None:
+            raise ItemError("not_found", f"{media.uri} is not in the media root; fetch it")
+        if not self._config.check_media:
+            return _clip(path, media, known)
+        checked = check_video(media, path, self._worker)
+        if checked.state in _CODES:
+            raise ItemError(_CODES[checked.state], f"{path}: {checked.why}")
+        if checked.state == "unreadable":
+            raise ItemError(checked.why.partition(":")[0], f"{path}: {checked.why}")
+        # The file may be encoded anew: what is in it counts, not what the release had.
+        found = self._worker.call(probe, path, _SILENCE_DBFS)
+        shown = (found.width, found.height)
+        if self._config.dialect != "trl":
+            stored = self._worker.call(stored_size, path)
+            if found.rotation_deg or stored != shown:
+                raise ItemError(
+                    "turned_picture",
+                    f"{path.name} stores {stored[0]} x {stored[1]} pixels, turned by "
+                    f"{found.rotation_deg} degrees, for {shown[0]} x {shown[1]} shown",
+                )
+        return Clip(
+            path, media.uri, media.sha256, found.duration_s, found.fps, found.n_frames, *shown,
+            has_audio=found.has_audio,
+        )  # fmt: skip
+
+    def write_frames(self, clip: Clip, seen: Seen, folder: Path) -> list[Path]:
+        """Write the seen frames of a video as JPEG, in the size that the model sees.
+
+        Raises:
+            ItemError: the file can't be decoded.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        width, height = seen.size_px
+        times = seen.times_s(clip.fps)
+        made = []
+        frames = self._worker.arrays(
+            3 * width * height, read_frames, clip.path, times, width, height
+        )
+        for number, (_, frame) in enumerate(frames):
+            made.append(folder / f"{number:04d}.jpg")
+            Image.fromarray(frame).save(made[-1], "JPEG", quality=_QUALITY)
+        return made
+
+    def write_sound(self, clip: Clip, out: Path) -> None:
+        """Write the sound of a video as 16 kHz WAV; raises ItemError where it can't be decoded."""
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self._worker.call(write_wav, clip.path, out)
+
+
+def _clip(path: Path, media: Media, known: Video) -> Clip:
+    return Clip(
+        path, media.uri, media.sha256, known.duration_s, known.fps, known.n_frames, known.width,
+        known.height, known.has_audio,
+    )  # fmt: skip

@@ -1,0 +1,311 @@
+"""A release becomes training files on real videos: rows, truths, media, losses, batches."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import wave
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from earshot.errors import InputError
+from earshot.media.encode import write_mp4
+from earshot.rewards import score
+from earshot.schemas.arrow import from_table
+from earshot.schemas.training import DroppedRow, ExportConfig, TrainingRow
+from earshot.tasks.grpo.export import export
+from earshot.tasks.grpo.plan import plan_digest
+from tests.tasks.grpo.conftest import FPS, grey, paint
+
+
+def config(dialect: str = "verl", profile: str = "qwen2_5_vl", **changes: object) -> ExportConfig:
+    """Batches of six prompts."""
+    values = {"dialect": dialect, "profile": profile, "batch_prompts": 6, **changes}
+    return ExportConfig.model_validate(values)
+
+
+def rows_of(folder: Path) -> list[TrainingRow]:
+    """The neutral rows, in order."""
+    return from_table(TrainingRow, pq.read_table(folder / "rows.parquet"))
+
+
+def dropped_of(folder: Path) -> list[DroppedRow]:
+    """What was left out."""
+    return from_table(DroppedRow, pq.read_table(folder / "dropped.parquet"))
+
+
+@pytest.fixture(scope="module")
+def verl(release, films, tmp_path_factory):
+    """An export for verl, its folder and manifest."""
+    out = tmp_path_factory.mktemp("out") / "verl"
+    return out, export(release, films, out, config(ranks=2))
+
+
+def test_all_of_train_and_nothing_else(verl, release):
+    """In = prompts + dropped; no question of validation or test."""
+    folder, manifest = verl
+    rows = rows_of(folder)
+    train = release.read(split="train", columns=["question_id"])["question_id"].to_pylist()
+    assert sorted(row.sample_id for row in rows) == sorted(train)
+    assert (manifest.questions, manifest.prompts, manifest.dropped) == (18, 18, {})
+    assert (
+        manifest.files["rows.parquet"]
+        == hashlib.sha256((folder / "rows.parquet").read_bytes()).hexdigest()
+    )
+    assert set(manifest.files) | {"manifest.json"} == {p.name for p in folder.iterdir()}
+
+
+def test_boxes_are_in_the_pixels_that_the_model_sees(verl, release):
+    """Named in prompt, truth and row; scaled from the published ones; the answer scores 2."""
+    published = {
+        row["question_id"]: json.loads(row["truth_json"])
+        for row in release.read(columns=["question_id", "truth_json"]).to_pylist()
+    }
+    for row in rows_of(verl[0]):
+        truth = json.loads(row.truth_json)
+        assert row.box_space == truth["box_space"] == "resized_px"
+        size = (truth["width"], truth["height"])
+        assert size == (row.model_width, row.model_height)
+        assert not any(side % 28 for side in size)
+        assert f"whole pixels of a frame of {size[0]} x {size[1]}" in row.system_prompt
+        assert score(row.task, row.answer, row.truth_json).total == 2
+        scale = np.array([*size, *size])
+        for ours, theirs in zip(truth["objects"], published[row.sample_id]["objects"], strict=True):
+            for a, b in zip(ours["tubes"], theirs["tubes"], strict=True):
+                for seen, told in zip(a["boxes"], b["boxes"], strict=True):
+                    assert seen[0] == told[0]
+                    if told[1] is not None:
+                        off = np.abs(np.array(seen[1:]) - np.array(told[1:]) * scale)
+                        assert off.max() <= 0.5 + 1e-9
+
+
+def test_verl_rows(verl):
+    """Prompt contents are strings, every video has all keys, the counts are exact."""
+    folder, _ = verl
+    table = pq.read_table(folder / "train.parquet")
+    rows = rows_of(folder)
+    for made, row in zip(table.to_pylist(), rows, strict=True):
+        assert made["data_source"] == f"earshot/{row.task}"
+        assert made["reward_model"] == {"style": "rule", "ground_truth": row.truth_json}
+        system, user = made["prompt"]
+        assert (system["role"], user["role"]) == ("system", "user")
+        assert user["content"] == f"<video>\n{row.question}"
+        assert "<video>" not in system["content"]
+        (video,) = made["videos"]
+        assert Path(video.pop("video")).is_file()
+        assert video == {
+            "fps": 2.0, "min_frames": 40, "max_frames": 40,
+            "min_pixels": 16 * 784, "max_pixels": 256 * 784,
+        }  # fmt: skip
+        assert made["extra_info"]["frame_indices"] == list(row.frame_indices)
+        assert made["extra_info"]["native_fps"] == row.native_fps == 5
+    assert [made["extra_info"]["index"] for made in table.to_pylist()] == list(range(18))
+    assert "audios" not in table.column_names
+
+
+def test_batches_have_exact_quotas_in_the_order_of_the_files(verl):
+    """The files' rows are the plan's, rank after rank; each batch has two of a task."""
+    folder, manifest = verl
+    plan = pq.read_table(folder / "plan.parquet")
+    rows = rows_of(folder)
+    assert plan["sample_id"].to_pylist() == [row.sample_id for row in rows]
+    assert plan["vision_tokens"].to_pylist() == [row.vision_tokens for row in rows]
+    assert plan_digest(plan) == manifest.plan_digest
+    places = list(zip(*(plan[n].to_pylist() for n in ("batch", "rank", "slot")), strict=True))
+    assert places == [(b, r, s) for b in range(3) for r in range(2) for s in range(3)]
+    for first in range(0, 18, 6):
+        tasks = Counter(row.task for row in rows[first : first + 6])
+        assert tasks == manifest.quotas == dict.fromkeys(tasks, 2)
+
+
+def test_same_seed_same_bytes(verl, release, films, tmp_path):
+    """Another seed is another order; a folder that is there is not overwritten."""
+    again = export(release, films, tmp_path / "a", config(ranks=2))
+    assert again.files == verl[1].files
+    other = export(release, films, tmp_path / "b", config(ranks=2, seed=1))
+    assert other.plan_digest != again.plan_digest
+    with pytest.raises(InputError, match="is there already"):
+        export(release, films, tmp_path / "a", config())
+
+
+def test_thousandths_for_qwen3(release, films, tmp_path):
+    """Its boxes are relative, exact in what the release has, and its frames multiples of 32."""
+    export(release, films, tmp_path / "o", config(profile="qwen3_vl"))
+    for row in rows_of(tmp_path / "o"):
+        truth = json.loads(row.truth_json)
+        assert truth["box_space"] == row.box_space == "rel1000"
+        assert "width" not in truth
+        assert row.model_width % 32 == row.model_height % 32 == 0
+        assert "thousandths" in row.system_prompt
+        boxes = [b[1:] for o in truth["objects"] for t in o["tubes"] for b in t["boxes"] if b[1]]
+        ours = [[b.x1, b.y1, b.x2, b.y2] for o in row.gt_objects for b in o.boxes]
+        assert [[round(1000 * edge) for edge in box] for box in ours] == boxes
+
+
+def test_trl_is_given_the_right_frames_as_images(release, films, tmp_path):
+    """`datasets` reads pictures of the model's size; grey tells that they are the named frames."""
+    import datasets
+
+    export(release, films, tmp_path / "o", config("trl"))
+    found = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "o" / "train.parquet"), split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    assert found.num_rows == 18
+    rows = {row.sample_id: row for row in rows_of(tmp_path / "o")}
+    for made in found.select(range(4)):
+        row = rows[made["sample_id"]]
+        seed = int(row.video_id[1:])
+        assert len(made["images"]) == len(row.frame_indices) == 40
+        for picture, index in zip(made["images"], row.frame_indices, strict=True):
+            assert picture.size == (row.model_width, row.model_height)
+            assert abs(np.asarray(picture).mean() - grey(index) - seed) < 8
+        assert [part["role"] for part in made["prompt"]] == ["system", "user"]
+        assert made["prompt"][1]["content"] == row.question
+        times = ", ".join(f"{index / 5:.1f}" for index in row.frame_indices)
+        assert f"at {times} seconds" in made["prompt"][0]["content"]
+        assert json.loads(made["truth_json"])["width"] == row.model_width
+    raw = pq.read_table(tmp_path / "o" / "train.parquet")["images"][0].as_py()[0]["bytes"]
+    assert Image.open(io.BytesIO(raw)).format == "JPEG"
+
+
+def test_ms_swift_with_sound(release, films, tmp_path):
+    """JSON Lines with video and WAV of full length, and the budget as environment variables."""
+    out = tmp_path / "o"
+    export(release, films, out, config("ms-swift", "qwen2_5_omni"))
+    made = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
+    assert len(made) == 18
+    for one in made:
+        assert [part["role"] for part in one["messages"]] == ["system", "user"]
+        assert one["messages"][1]["content"].startswith("<video><audio>\n")
+        assert Path(one["videos"][0]).is_file()
+        with wave.open(one["audios"][0]) as file:
+            assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
+            assert file.getnframes() / 16_000 == pytest.approx(20, abs=0.1)
+            assert np.frombuffer(file.readframes(-1), "<i2").std() > 1000
+        assert {"task", "truth_json", "native_fps", "frame_indices"} <= set(one)
+    assert "export VIDEO_MAX_PIXELS=200704\n" in (out / "media.env").read_text()
+
+
+def test_a_film_without_sound_is_told_as_such(release, films, tmp_path):
+    """Hearing models get no audio tag where there is no track."""
+    root = Path(shutil.copytree(films, tmp_path / "films"))
+    frames = (np.full((180, 320, 3), grey(i), np.uint8) for i in range(100))
+    write_mp4(root / "v000.mp4", frames, FPS, (320, 180), None)
+    export(release, root, tmp_path / "o", config(profile="qwen2_5_omni"))
+    for made in pq.read_table(tmp_path / "o" / "train.parquet").to_pylist():
+        is_mute = made["extra_info"]["video_id"] == "v000"
+        assert len(made["audios"]) == (not is_mute)
+        assert ("<audio>" in made["prompt"][1]["content"]) is not is_mute
+
+
+def test_what_is_missing_or_broken_is_dropped_with_a_reason(release, films, tmp_path):
+    """Gone, another length, no video, cut in the middle: four reasons, the rest is written."""
+    root = Path(shutil.copytree(films, tmp_path / "films"))
+    (root / "v000.mp4").unlink()
+    paint(root / "v001.mp4", 1, (160, 120), 12)
+    (root / "v004.mp4").write_bytes(b"no video at all")
+    whole = (root / "v005.mp4").read_bytes()
+    (root / "v005.mp4").write_bytes(whole[: len(whole) // 2])
+    manifest = export(release, root, tmp_path / "o", config())
+    dropped = dropped_of(tmp_path / "o")
+    by_video = {row.video_id: row.reason_code for row in dropped}
+    assert by_video["v000"] == "not_found"
+    assert by_video["v001"] == "checksum"
+    assert by_video["v004"] == "unreadable"
+    assert by_video["v005"] in ("truncated", "unreadable")
+    assert all(row.status == "quarantined" for row in dropped)
+    assert manifest.prompts == 6
+    with pytest.raises(InputError, match=r"v000.*not_found"):
+        export(release, root, tmp_path / "stopped", config(on_fault="stop"))
+    assert not [path for path in tmp_path.iterdir() if "stopped" in path.name]
+
+
+def test_evaluation_is_refused(release, films, tmp_path):
+    """The test split can't be asked for; validation may."""
+    with pytest.raises(ValidationError):
+        config(split="test")
+    manifest = export(release, films, tmp_path / "o", config(split="validation"))
+    assert manifest.prompts == 6
+    assert manifest.dropped == {"no_full_batch": 3}
+    assert {row.split for row in rows_of(tmp_path / "o")} == {"validation"}
+
+
+def test_long_answers_are_asked_on_a_coarser_grid_or_dropped(release, films, tmp_path):
+    """The grid's step stands in truth, row and prompt; counted in the manifest."""
+    tight = {"completion_tokens": 96, "check_media": False}
+    manifest = export(release, films, tmp_path / "a", config(**tight))
+    assert set(manifest.grid_steps) - {"1"}
+    for row in rows_of(tmp_path / "a"):
+        truth = json.loads(row.truth_json)
+        assert truth["grid"]["step_s"] == row.grid_step_s
+        assert row.answer_tokens <= 96
+        if row.grid_step_s > 1:
+            assert f"one line every {row.grid_step_s:g} seconds" in row.system_prompt
+            assert np.allclose(np.diff(truth["grid"]["times_s"]), row.grid_step_s)
+    manifest = export(release, films, tmp_path / "b", config(**tight, over_budget="drop"))
+    assert manifest.dropped["over_budget"] > 0
+    assert set(manifest.grid_steps) == {"1"}
+
+
+def test_moments_that_are_not_shown_are_not_asked(release, films, tmp_path):
+    """With 6 frames in 20 s a box a second could only be guessed."""
+    sparse = {"max_frames": 6, "check_media": False, "max_step_s": 1}
+    with pytest.raises(InputError, match="no batch"):
+        export(release, films, tmp_path / "a", config(**sparse, quotas={"spatial": 6}))
+    manifest = export(release, films, tmp_path / "b", config(**sparse, quotas={"temporal": 6}))
+    assert manifest.dropped["sparse_frames"] > 6
+
+
+@pytest.mark.parametrize("dialect", ["verl", "ms-swift", "trl"])
+def test_supervised_rows_have_the_answer(release, films, tmp_path, dialect):
+    """The last message is the rendered truth, and no reward file is written."""
+    out = tmp_path / "o"
+    manifest = export(release, films, out, config(dialect, objective="sft", check_media=False))
+    assert not [name for name in manifest.files if name.endswith(".py")]
+    if dialect == "ms-swift":
+        made = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
+    else:
+        made = pq.read_table(out / "train.parquet").to_pylist()
+    for one, row in zip(made, rows_of(out), strict=True):
+        said = one["completion"] if dialect == "trl" else one["messages"]
+        assert said[-1] == {"role": "assistant", "content": row.answer}
+
+
+def test_epochs_are_rows(release, films, tmp_path):
+    """Two epochs are two orders in one file; a prompt that stands in either is not dropped."""
+    manifest = export(
+        release, films, tmp_path / "o", config(epochs=2, batch_prompts=12, check_media=False)
+    )
+    plan = pq.read_table(tmp_path / "o" / "plan.parquet")
+    assert manifest.rows == 24
+    assert Counter(plan["epoch"].to_pylist()) == {0: 12, 1: 12}
+    assert manifest.left_out == (6, 6)
+    assert manifest.prompts + manifest.dropped.get("no_full_batch", 0) == 18
+
+
+def test_a_picture_that_readers_show_otherwise_is_dropped(release, films, tmp_path):
+    """Oblong pixels: a trainer's reader ignores them, so that boxes would be off; frames go."""
+    root = Path(shutil.copytree(films, tmp_path / "films"))
+    with av.open(str(root / "v000.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 160, 180, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for index in range(100):
+            picture = np.full((180, 160, 3), grey(index), np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    manifest = export(release, root, tmp_path / "a", config(batch_prompts=3))
+    assert manifest.dropped == {"turned_picture": 3}
+    assert export(release, root, tmp_path / "b", config("trl", batch_prompts=3)).dropped == {}
+    assert {row.model_width for row in rows_of(tmp_path / "b") if row.video_id == "v000"} == {308}

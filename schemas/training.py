@@ -229,7 +229,7 @@ class PlanRow(Record):
 class DroppedRow(Record):
     """A question that is not in the files, and why; codes of `schemas.ledger.REASONS`."""
 
-    TABLE: ClassVar[str] = "dropped"
+    TABLE: ClassVar[str] = "training_dropped"
     KEY: ClassVar[tuple[str, ...]] = ("sample_id",)
     ARROW: ClassVar[pa.Schema] = pa.schema(
         [

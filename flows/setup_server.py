@@ -30,7 +30,7 @@ ZOMBIES = "earshot: crash flow runs whose heart stopped"
 # The automation reads every event of the server: other teams' runs, which beat more slowly, are
 # none of ours.
 FLOWS = (
-    "annotate-shard", "annotate-videos", "build-dataset", "collect-inspections",
+    "annotate-shard", "annotate-videos", "build-dataset", "collect-inspections", "export-grpo",
     "publish-release", "score-answers",
 )  # fmt: skip
 

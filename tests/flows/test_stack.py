@@ -122,7 +122,7 @@ def test_setting_up_again_makes_nothing_twice(stack: Stack) -> None:
     pools = {pool["name"]: pool for pool in ask(stack, "/work_pools/filter")}
     assert {"earshot-cpu", "earshot-gpu"} <= set(pools)
     deployments = ask(stack, "/deployments/filter")
-    assert len(deployments) == 6
+    assert len(deployments) == 7
     for one in deployments:
         assert one["job_variables"]["env"] == {
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),

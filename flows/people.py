@@ -75,20 +75,21 @@ def push_all(
     session.snapshot.refresh()
 
     def desk_for(role: Role) -> Desk:
-        return desks.get(role) or desk_of(session, role)
+        if role not in desks:
+            desks[role] = desk_of(session, role)
+        return desks[role]
 
     with lease(workspace, INSPECT, (), session.build.build_id):  # nothing is compacted meanwhile
         told = [(desks["first"], push(session.snapshot, desks["first"], progress, rules))]
         if "second" in known or config.second_share:
-            told.append(
-                (desk_for("second"), push(session.snapshot, desk_for("second"), None, rules))
-            )
+            desk = desk_for("second")
+            told.append((desk, push(session.snapshot, desk, None, rules)))
         if "third" in known or has_open(session.snapshot):
-            told.append((desk_for("third"), push(session.snapshot, desk_for("third"), None, rules)))
+            desk = desk_for("third")
+            told.append((desk, push(session.snapshot, desk, None, rules)))
         if "question" in known or sample(session.snapshot, config.question_share):
-            told.append(
-                (desk_for("question"), push_questions(session.snapshot, desk_for("question")))
-            )
+            desk = desk_for("question")
+            told.append((desk, push_questions(session.snapshot, desk)))
     return told
 
 

@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 CHECK := build/check
 # A file's tests stay together: they share what its fixtures have built.
 SPREAD := --numprocesses auto --dist loadfile
+RELEASES := tests/tasks/publish_release tests/tasks/releases tests/tasks/questions tests/tasks/score_answers tests/tasks/grpo
 # A folder of local wheels that pip is told about holds for uv as well.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export DO_NOT_TRACK := 1
@@ -13,7 +14,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-media test-llm test-flows test-inspect test-faults test-kills test-stack test-vision test-packages check lint format constraints clean
+.PHONY: setup demo test test-media test-llm test-releases test-flows test-inspect test-faults test-kills test-stack test-vision test-packages check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -30,7 +31,7 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not flows and not labelstudio" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm
+	$(BIN)/python -m pytest -q -m "not slow and not flows and not labelstudio" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm $(RELEASES:%=--ignore %)
 
 # Files, damage, servers that break off, the sample world.
 test-media: $(STAMP)
@@ -39,6 +40,10 @@ test-media: $(STAMP)
 # Caption analysis and captioning on a fake endpoint, over real HTTP.
 test-llm: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD) tests/tasks/llm
+
+# Questions, releases and what is made of them; `make test-inspect` sees their page in a browser.
+test-releases: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD) $(RELEASES)
 
 # Real Prefect servers, a worker, deployments: some minutes.
 test-flows: $(STAMP)

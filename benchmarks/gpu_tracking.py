@@ -35,7 +35,7 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 
 from benchmarks.random_models import save_models
 from earshot.media.child import Worker
-from earshot.media.frames import ChildSource, PyavSource, SourceInfo, window_times
+from earshot.media.frames import ChildSource, LocalSource, SourceInfo, window_times
 from earshot.media.sample.encode import write_mp4
 from earshot.schemas.config import TrackConfig
 from earshot.tasks.track_objects.association import Detections
@@ -178,7 +178,7 @@ def track_demo(
     with tempfile.TemporaryDirectory() as folder:
         times_s = window_times(0, info.duration_s, info.fps)
         files = []
-        for at, (_, frame) in enumerate(PyavSource(file, info).frames(times_s)):
+        for at, (_, frame) in enumerate(LocalSource(file, info).frames(times_s)):
             files.append(Path(folder) / f"{at:05d}.jpg")
             Image.fromarray(frame).save(files[-1], quality=95)
         video = torch.stack([_as_demo(each, plain.image_size) for each in files])

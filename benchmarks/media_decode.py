@@ -18,7 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from earshot.media.frames import PyavSource, SourceInfo, window_times
+from earshot.media.frames import LocalSource, SourceInfo, window_times
 from earshot.media.probe import probe
 
 FPS = 30
@@ -88,9 +88,9 @@ def decode(path: Path, start_s: float, frames: int | None) -> int:
         return count
 
 
-def source(path: Path, seconds: int) -> PyavSource:
+def source(path: Path, seconds: int) -> LocalSource:
     """Return the frame source of a clip."""
-    return PyavSource(path, SourceInfo(seconds, FPS, *SIZE))
+    return LocalSource(path, SourceInfo(seconds, FPS, *SIZE))
 
 
 def cpu_s(ours: Callable[[], object], bare: Callable[[], object]) -> tuple[float, float]:

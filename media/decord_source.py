@@ -7,7 +7,7 @@ Never decodes AV1, which decord 0.6 can't: a reason says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,44 +26,10 @@ from earshot.media.container import (
     picture_stream,
 )
 from earshot.media.display import Orientation, Picture, orientation_of
-from earshot.media.frames import (
-    SHOWN_TOLERANCE_S,
-    SourceInfo,
-    TimedFrame,
-    checked_times,
-    window_times,
-)
+from earshot.media.frames import SHOWN_TOLERANCE_S, TimedFrame
 
 # Where decord turns pictures it takes padded rows for pixels; rows of this length have no padding.
 _ROW_BYTES = 64
-
-
-class DecordSource:
-    """A frame source on a local file, decoding by decord in this process.
-
-    Args:
-        path: the file.
-        info: what `probe` found.
-        long_side_px: frames are scaled down so that their longer side has no more pixels.
-    """
-
-    def __init__(self, path: Path, info: SourceInfo, long_side_px: int | None = None) -> None:
-        self._path = path
-        self._info = info
-        self._size_px = info.size_px(long_side_px)
-
-    @property
-    def info(self) -> SourceInfo:
-        """Length, mean rate and displayed size of the video."""
-        return self._info
-
-    def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
-        """Yield (asked time, uint8 HxWx3), as `FrameSource.frames` says."""
-        return read_frames_decord(self._path, checked_times(times_s), *self._size_px)
-
-    def window(self, start_s: float, end_s: float, fps: float) -> Iterator[TimedFrame]:
-        """Yield the frames of a window, as `FrameSource.window` says."""
-        return self.frames(window_times(start_s, end_s, fps))
 
 
 def read_frames_decord(

@@ -100,57 +100,23 @@ def is_shown(begins_s: float, time_s: float) -> bool:
     return round(begins_s - time_s, 6) <= SHOWN_TOLERANCE_S
 
 
-class PyavSource:
+class LocalSource:
     """A frame source on a local file, decoding in this process.
 
     Args:
         path: the file.
         info: what `probe` found; the header is not asked, and every frame has this shape.
         long_side_px: frames are scaled down so that their longer side has no more pixels.
-    """
-
-    def __init__(self, path: Path, info: SourceInfo, long_side_px: int | None = None) -> None:
-        self._path = path
-        self._info = info
-        self._size_px = info.size_px(long_side_px)
-
-    @property
-    def info(self) -> SourceInfo:
-        """Length, mean rate and displayed size of the video."""
-        return self._info
-
-    def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
-        """Yield (asked time, uint8 HxWx3), as `FrameSource.frames` says."""
-        return read_frames(self._path, checked_times(times_s), *self._size_px)
-
-    def window(self, start_s: float, end_s: float, fps: float) -> Iterator[TimedFrame]:
-        """Yield the frames of a window, as `FrameSource.window` says."""
-        return self.frames(window_times(start_s, end_s, fps))
-
-
-class ChildSource:
-    """A frame source on a local file, decoding in a killable child (DESIGN 4).
-
-    One stream at a time: the child serves one reader. Raises ItemError `timeout` or `child_died`
-    beside what `PyavSource` raises; the limit of `worker` holds for each frame.
-
-    Args:
-        worker: owner of the child.
-        path: the file.
-        info: what `probe` found.
-        long_side_px: frames are scaled down so that their longer side has no more pixels.
-        read: the decoder, a module-level function.
+        read: the decoder, a module-level function; None is `read_frames`.
     """
 
     def __init__(
         self,
-        worker: Worker,
         path: Path,
         info: SourceInfo,
         long_side_px: int | None = None,
         read: Reader | None = None,
     ) -> None:
-        self._worker = worker
         self._path = path
         self._info = info
         self._size_px = info.size_px(long_side_px)
@@ -163,13 +129,40 @@ class ChildSource:
 
     def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
         """Yield (asked time, uint8 HxWx3), as `FrameSource.frames` says."""
-        times, (width, height) = checked_times(times_s), self._size_px
-        frame_bytes = 3 * width * height
-        return self._worker.arrays(frame_bytes, self._read, self._path, times, width, height)
+        return self._read(self._path, checked_times(times_s), *self._size_px)
 
     def window(self, start_s: float, end_s: float, fps: float) -> Iterator[TimedFrame]:
         """Yield the frames of a window, as `FrameSource.window` says."""
         return self.frames(window_times(start_s, end_s, fps))
+
+
+class ChildSource(LocalSource):
+    """A frame source on a local file, decoding in a killable child (DESIGN 4).
+
+    One stream at a time: the child serves one reader. Raises ItemError `timeout` or `child_died`
+    beside what `LocalSource` raises; the limit of `worker` holds for each frame.
+
+    Args:
+        worker: owner of the child.
+        path, info, long_side_px, read: as for `LocalSource`.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        path: Path,
+        info: SourceInfo,
+        long_side_px: int | None = None,
+        read: Reader | None = None,
+    ) -> None:
+        super().__init__(path, info, long_side_px, read)
+        self._worker = worker
+
+    def frames(self, times_s: Sequence[float]) -> Iterator[TimedFrame]:
+        """Yield (asked time, uint8 HxWx3), as `FrameSource.frames` says."""
+        times, (width, height) = checked_times(times_s), self._size_px
+        frame_bytes = 3 * width * height
+        return self._worker.arrays(frame_bytes, self._read, self._path, times, width, height)
 
 
 def checked_times(times_s: Sequence[float]) -> tuple[float, ...]:

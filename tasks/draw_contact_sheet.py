@@ -16,7 +16,7 @@ from earshot.errors import InputError
 from earshot.media.audio import Envelope, read_envelope
 from earshot.media.contact_sheet import contact_sheet, panels_for
 from earshot.media.fetch import local_file
-from earshot.media.frames import PyavSource, SourceInfo
+from earshot.media.frames import LocalSource, SourceInfo
 from earshot.schemas.arrow import from_table
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
@@ -104,7 +104,7 @@ def _frame_at(session: Session, video: Video, time_s: float) -> npt.NDArray[np.u
         duration_s=video.duration_s, fps=video.fps, width=video.width, height=video.height
     )
     with _file_of(session, video) as path:
-        ((_, frame),) = PyavSource(path, info).frames([time_s])
+        ((_, frame),) = LocalSource(path, info).frames([time_s])
     return frame
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from earshot.errors import ItemError
 from earshot.media.fetch import local_file
-from earshot.media.frames import Frame, PyavSource, SourceInfo, window_times
+from earshot.media.frames import Frame, LocalSource, SourceInfo, window_times
 from earshot.tasks.answer_questions.prompt import Shown
 from earshot.tasks.score_answers.read import read_table
 
@@ -106,7 +106,7 @@ def read_pictures(clip: Clip, fps: float, max_frames: int) -> tuple[Shown, ...]:
         return ()
     times = frame_times(clip.info.duration_s, fps, max_frames)
     with clip.file() as path:
-        frames = PyavSource(path, clip.info, LONG_SIDE_PX).frames(times)
+        frames = LocalSource(path, clip.info, LONG_SIDE_PX).frames(times)
         return tuple(Shown(time_s, _url(frame)) for time_s, frame in frames)
 
 

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
+from earshot.store.workspace import is_alive
+
 STALE_AFTER_S = 24 * 3600.0
 """A publication takes minutes: what is older is given up, whoever owns it."""
 
@@ -63,14 +65,4 @@ class Marker:
         if self.pid == mine.pid:
             # A number that is ours now was another process's before, if the token differs.
             return self.token != mine.token
-        return not _lives(self.pid)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return not is_alive(self.pid)

@@ -31,7 +31,7 @@ from earshot.media.contact_sheet import (
     spread_times,
     stretches,
 )
-from earshot.media.frames import Frame, PyavSource, SourceInfo
+from earshot.media.frames import Frame, LocalSource, SourceInfo
 from earshot.media.panel import CELL_PX, GREY, RGB, TITLE_ROW_PX, WHITE
 from earshot.media.sample_world import write_sample_world
 from earshot.schemas.arrow import from_table
@@ -415,7 +415,7 @@ def test_real_videos_are_drawn(tmp_path: Path) -> None:
 
     def frame_at(video: Video, time_s: float) -> Frame:
         info = SourceInfo(video.duration_s, video.fps, video.width, video.height)
-        return next(PyavSource(world.manifest.parent / video.uri, info).frames((time_s,)))[1]
+        return next(LocalSource(world.manifest.parent / video.uri, info).frames((time_s,)))[1]
 
     def envelope_of(video: Video) -> Envelope | None:
         return read_envelope(world.manifest.parent / video.uri, -60)

@@ -12,8 +12,8 @@ import pytest
 
 from earshot.errors import MediaError
 from earshot.media.child import Worker
-from earshot.media.decord_source import DecordSource, read_frames_decord
-from earshot.media.frames import ChildSource, FrameSource, PyavSource, SourceInfo, window_times
+from earshot.media.decord_source import read_frames_decord
+from earshot.media.frames import ChildSource, FrameSource, LocalSource, SourceInfo, window_times
 from earshot.media.probe import probe
 
 pytest.importorskip("decord", reason="decord has wheels for Linux on x86-64 only")
@@ -30,8 +30,8 @@ def info_of(path: Path) -> SourceInfo:
 
 def same(path: Path, times_s: list[float], info: SourceInfo) -> None:
     """Hold that both libraries show the same at times."""
-    ours: FrameSource = PyavSource(path, info)
-    theirs: FrameSource = DecordSource(path, info)
+    ours: FrameSource = LocalSource(path, info)
+    theirs: FrameSource = LocalSource(path, info, read=read_frames_decord)
     for (a_s, a), (b_s, b) in zip(ours.frames(times_s), theirs.frames(times_s), strict=True):
         assert a_s == b_s
         # Libraries of several years convert colours a little differently.
@@ -41,7 +41,7 @@ def same(path: Path, times_s: list[float], info: SourceInfo) -> None:
 def code_of(path: Path) -> str:
     """The code of the fault that reading raises."""
     with pytest.raises(MediaError) as caught:
-        list(DecordSource(path, INFO).frames([0.0, 1.9]))
+        list(LocalSource(path, INFO, read=read_frames_decord).frames([0.0, 1.9]))
     return caught.value.code
 
 
@@ -83,12 +83,14 @@ def test_decord_in_a_child(make_video: Maker) -> None:
 
 def test_what_decord_can_not_read_has_a_reason(make_video: Maker, tmp_path: Path) -> None:
     """AV1, pictures it would spoil, text and missing files are refused, with what to do."""
-    with pytest.raises(MediaError, match=r"AV1.*use PyAV"):
-        list(DecordSource(make_video("av1.mkv", codec="libsvtav1"), INFO).frames([0.0]))
-    with pytest.raises(MediaError, match="skews"):
-        list(DecordSource(make_video("t.mov", matrix=(0, 1, -1, 0)), INFO).frames([0.0]))
-    with pytest.raises(MediaError, match="mirror"):
-        list(DecordSource(make_video("m.mov", matrix=(-1, 0, 0, 1)), INFO).frames([0.0]))
+    refused = {
+        make_video("av1.mkv", codec="libsvtav1"): r"AV1.*use PyAV",
+        make_video("t.mov", matrix=(0, 1, -1, 0)): "skews",
+        make_video("m.mov", matrix=(-1, 0, 0, 1)): "mirror",
+    }
+    for path, reason in refused.items():
+        with pytest.raises(MediaError, match=reason):
+            list(LocalSource(path, INFO, read=read_frames_decord).frames([0.0]))
     (tmp_path / "text.mp4").write_text("no video")
     assert code_of(tmp_path / "text.mp4") == "unreadable"
     assert code_of(tmp_path / "gone.mp4") == "not_found"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from earshot.media.display import Orientation, displayed_size
-from earshot.media.frames import PyavSource, SourceInfo
+from earshot.media.frames import LocalSource, SourceInfo
 from earshot.media.probe import probe
 
 Maker = Callable[..., Path]
@@ -50,7 +50,7 @@ def test_display_matrix(
     found = probe(path, -60.0)
     assert (found.width, found.height) == ((48, 64) if is_turned else (64, 48))
     info = SourceInfo(found.duration_s, found.fps, found.width, found.height)
-    ((_, frame),) = PyavSource(path, info).frames([1.5])
+    ((_, frame),) = LocalSource(path, info).frames([1.5])
     assert frame.shape == (found.height, found.width, 3)
     assert bright_side(frame) == side
 
@@ -77,7 +77,7 @@ def test_pixels_that_are_not_square(
     found = probe(path, -60.0)
     assert (found.width, found.height) == size
     info = SourceInfo(found.duration_s, found.fps, found.width, found.height)
-    ((_, frame),) = PyavSource(path, info).frames([1.0])
+    ((_, frame),) = LocalSource(path, info).frames([1.0])
     assert frame.shape == (size[1], size[0], 3)
     assert bright_side(frame) == "left"
 

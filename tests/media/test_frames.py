@@ -20,7 +20,7 @@ from earshot.media.child import Worker
 from earshot.media.frames import (
     ChildSource,
     Frame,
-    PyavSource,
+    LocalSource,
     SourceInfo,
     scaled_size,
     window_times,
@@ -38,7 +38,7 @@ def index_of(frame: Frame) -> int:
 
 def shown(path: Path, times_s: Sequence[float]) -> list[int]:
     """The indices of the frames shown at times."""
-    return [index_of(frame) for _, frame in PyavSource(path, INFO).frames(times_s)]
+    return [index_of(frame) for _, frame in LocalSource(path, INFO).frames(times_s)]
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
@@ -68,7 +68,7 @@ def test_same_frame_for_equal_times(make_video: Maker) -> None:
 def test_seeking_changes_nothing(make_video: Maker) -> None:
     """A window in the middle shows what reading from the start shows, bit for bit."""
     path = make_video(times_s=[i / 10 for i in range(30)], gop=7)
-    source = PyavSource(path, INFO)
+    source = LocalSource(path, INFO)
     times = window_times(0.0, 2.9, 10)
     whole = dict(source.frames(times))
     for start in range(0, 29, 3):
@@ -78,7 +78,7 @@ def test_seeking_changes_nothing(make_video: Maker) -> None:
 
 def test_window_is_anchored_at_its_start(make_video: Maker) -> None:
     """A window samples start, start + 1/fps, ... below the end."""
-    source = PyavSource(make_video(), INFO)
+    source = LocalSource(make_video(), INFO)
     assert [time_s for time_s, _ in source.window(0.3, 1.1, 5)] == [0.3, 0.5, 0.7, 0.9]
 
 
@@ -101,7 +101,7 @@ def test_window_times_hit_whole_seconds(start_s: float, length_s: float, fps: in
 def test_bad_times_are_refused(make_video: Maker, times_s: list[float]) -> None:
     """Times that are not finite and ascending are a caller's mistake."""
     with pytest.raises(ValueError, match="ascending"):
-        PyavSource(make_video(), INFO).frames(times_s)
+        LocalSource(make_video(), INFO).frames(times_s)
 
 
 @pytest.mark.parametrize("window", [(2.0, 1.0, 5.0), (0.0, float("nan"), 5.0), (0.0, 1.0, 0.0)])
@@ -113,7 +113,7 @@ def test_bad_windows_are_refused(window: tuple[float, float, float]) -> None:
 
 def test_scaled_frames(make_video: Maker) -> None:
     """The longer side is scaled down to the asked size, the shape kept."""
-    source = PyavSource(make_video(), INFO, long_side_px=32)
+    source = LocalSource(make_video(), INFO, long_side_px=32)
     ((_, frame),) = source.frames([0.5])
     assert (frame.shape, frame.dtype) == ((24, 32, 3), np.uint8)
     assert round(float(frame[:, 2:14].mean()) / 8) == 5
@@ -124,7 +124,7 @@ def test_scaled_frames(make_video: Maker) -> None:
 def test_rotation_is_applied(shared_data: Path) -> None:
     """A video with a rotation of -90 degrees comes upright: turned clockwise."""
     path = shared_data / "videos" / "edge" / "video_90.mov"
-    ((_, frame),) = PyavSource(path, SourceInfo(0.1, 30, 320, 568)).frames([0.0])
+    ((_, frame),) = LocalSource(path, SourceInfo(0.1, 30, 320, 568)).frames([0.0])
     assert frame.shape == (568, 320, 3)
 
 
@@ -132,7 +132,7 @@ def test_child_source_shows_the_same(make_video: Maker) -> None:
     """Decoding in a child gives the same frames, and a fault keeps its code."""
     path = make_video()
     with Worker(30) as worker:
-        ours = list(PyavSource(path, INFO).window(0.2, 1.5, 5))
+        ours = list(LocalSource(path, INFO).window(0.2, 1.5, 5))
         theirs = list(ChildSource(worker, path, INFO).window(0.2, 1.5, 5))
         assert [time_s for time_s, _ in ours] == [time_s for time_s, _ in theirs]
         assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(ours, theirs, strict=True))
@@ -145,7 +145,7 @@ def test_damaged_file_is_a_media_error(shared_data: Path) -> None:
     """A window beyond the damage raises, it does not show what is left."""
     path = shared_data / "videos" / "edge" / "corrupted.mp4"
     with pytest.raises(MediaError) as caught:
-        list(PyavSource(path, SourceInfo(5, 10, 1280, 720)).window(0.0, 5.0, 5))
+        list(LocalSource(path, SourceInfo(5, 10, 1280, 720)).window(0.0, 5.0, 5))
     assert caught.value.code == "decode_error"
 
 
@@ -169,7 +169,7 @@ def test_every_window_shows_what_reading_from_the_start_shows(
     path = make_video(
         name, times_s=[i / 10 for i in range(40)], gop=8, codec=codec, options=options
     )
-    source = PyavSource(path, INFO)
+    source = LocalSource(path, INFO)
     times = tuple(round(0.05 + i / 10, 3) for i in range(39))
     whole = dict(source.frames(times))
     assert len({frame.tobytes() for frame in whole.values()}) > 12
@@ -185,7 +185,7 @@ def test_cut_file_does_not_show_its_last_frame_for_ever(make_video: Maker, name:
         name, times_s=[i / 10 for i in range(60)], size=(128, 96), noise=True, movflags=FRONT[name]
     )
     path.write_bytes(path.read_bytes()[: int(0.6 * path.stat().st_size)])
-    source = PyavSource(path, SourceInfo(6.0, 10, 128, 96))
+    source = LocalSource(path, SourceInfo(6.0, 10, 128, 96))
     assert len(list(itertools.islice(source.frames([0.0, 0.5]), 2))) == 2
     with pytest.raises(MediaError) as caught:
         list(source.frames([0.0, 5.5]))
@@ -197,7 +197,7 @@ FRONT = {"cut.mkv": None, "cut.mp4": "faststart"}
 
 def test_frames_have_the_asked_size_throughout(make_video: Maker) -> None:
     """Frames have the shape of `info`, whatever the stream's own size is there."""
-    source = PyavSource(make_video(), SourceInfo(2.0, 10, 32, 40))
+    source = LocalSource(make_video(), SourceInfo(2.0, 10, 32, 40))
     assert {frame.shape for _, frame in source.frames([0.0, 1.0])} == {(40, 32, 3)}
 
 
@@ -227,7 +227,7 @@ def test_origin_is_the_containers(shared_data: Path) -> None:
     """A picture that begins behind its sound keeps its place: time zero is the container's."""
     path = shared_data / "videos" / "vidor_8665030691.mp4"
     info = SourceInfo(27.7, 29.97, 640, 362)
-    shown = dict(PyavSource(path, info).frames([0.0, 0.033, 0.0334, 0.0650, 0.0668]))
+    shown = dict(LocalSource(path, info).frames([0.0, 0.033, 0.0334, 0.0650, 0.0668]))
     assert np.array_equal(shown[0.033], shown[0.0650])
     assert not np.array_equal(shown[0.0650], shown[0.0668])
 
@@ -262,7 +262,7 @@ def test_real_files_show_the_right_frames(shared_data: Path) -> None:
         for start_s in (0.0, 0.4 * found.duration_s):
             plain = decoded(path, start_s - 1.5, start_s + 1.5)
             begins_s = [time_s for time_s, _ in plain]
-            for time_s, frame in PyavSource(path, info).window(start_s, start_s + 1.2, 3):
+            for time_s, frame in LocalSource(path, info).window(start_s, start_s + 1.2, 3):
                 at = bisect.bisect_right(begins_s, time_s + 0.001) - 1
                 _, expected = plain[max(at, 0)]
                 assert frame.shape == expected.shape == (found.height, found.width, 3)

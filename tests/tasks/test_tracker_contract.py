@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earshot.media.frames import PyavSource, SourceInfo, window_times
+from earshot.media.frames import LocalSource, SourceInfo, window_times
 from earshot.media.sample.truth import VideoTruth
 from earshot.media.sample_world import write_sample_video
 from earshot.schemas.config import TrackConfig
@@ -253,7 +253,7 @@ def test_each_of_thirty_objects_is_accounted_for(backend: Backend) -> None:
     assert all(item.message for item in items.values() if item.status != "done")
 
 
-class Watched(PyavSource):
+class Watched(LocalSource):
     """A frame source that says whether it was left."""
 
     opened = left = 0

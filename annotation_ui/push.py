@@ -8,9 +8,10 @@ desk's role says which events wait there; hidden among the first ones are some w
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -45,6 +46,11 @@ AT_ONCE = 200
 INSPECT = "inspect"
 LEASE = "label_studio"
 _VIDEOS_AT_ONCE = 100
+# Of so many events what is shown is kept between the look at all and the sending (some 100 KB
+# each); of those behind them it is read once more, so that memory has a bound.
+_KEPT = 2000
+# No clip is longer without a byte written.
+_CUTTING_S = 3600.0
 
 R = TypeVar("R", bound=Record)
 Open = Callable[[Video], AbstractContextManager[Path]]
@@ -148,12 +154,16 @@ def push(
     with lease(desk.workspace, LEASE, ()):
         told = Pushed()
         waiting: list[tuple[float, str, str, str]] = []
+        ready: dict[str, Shown] = {}
         golds: list[Shown] = []
+        clear_leftovers(desk)
         for each in _events(snapshot, desk):
             shown, state = each.shown, each.state(desk)
             event = shown.event
             if state == "waits":
                 waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
+                if len(ready) < _KEPT:
+                    ready[event.event_id] = shown
             told.answered += state == "answered"
             if event.event_id in desk.config.gold and each.is_settled:
                 golds.append(shown)
@@ -165,7 +175,8 @@ def push(
         with ThreadPoolExecutor(1) as sender:
             sending: list[Future[list[int]]] = []
             for at in range(0, len(new), AT_ONCE):
-                tasks = _tasks(snapshot, desk, new[at : at + AT_ONCE], told, check)
+                batch = _found(snapshot, desk, new[at : at + AT_ONCE], ready)
+                tasks = _tasks(snapshot, desk, batch, told, check)
                 _await(sending)
                 if tasks:
                     kept.keep(tasks)  # before the server knows: an answer always finds its tubes
@@ -229,26 +240,27 @@ def _unsent(
     return [(e, video_id) for _, e, video_id, _ in sorted(waiting) if e not in there]
 
 
+def _found(
+    snapshot: Snapshot, desk: Desk, batch: Sequence[Wanted], ready: Mapping[str, Shown]
+) -> list[Shown]:
+    """Return what is shown of some events, in order: what is ready, and the others read again."""
+    videos = sorted({video_id for event_id, video_id, _ in batch if event_id not in ready})
+    read = {
+        each.shown.event.event_id: each.shown
+        for each in (_events(snapshot, desk, videos) if videos else ())
+    }
+    found = [(ready.get(event_id) or read[event_id], gold) for event_id, _, gold in batch]
+    return [shown if gold is None else replace(shown, gold=gold) for shown, gold in found]
+
+
 def _tasks(
-    snapshot: Snapshot,
-    desk: Desk,
-    batch: Sequence[Wanted],
-    told: Pushed,
-    check: Check | None,
+    snapshot: Snapshot, desk: Desk, batch: Sequence[Shown], told: Pushed, check: Check | None
 ) -> Tasks:
     """Return the tasks of some events in order, with their clips in place."""
-    events = {event_id for event_id, _, _ in batch}
-    videos = sorted({video_id for _, video_id, _ in batch})
-    found = {
-        each.shown.event.event_id: each.shown
-        for each in _events(snapshot, desk, videos)
-        if each.shown.event.event_id in events
-    }
     give = media_of(snapshot)
     made: Tasks = []
     with Worker(snapshot.build.config.run.limit_s) as worker:
-        for event_id, _, gold in batch:
-            shown = replace(found[event_id], gold=gold)
+        for shown in batch:
             try:
                 plan = _plan(shown.video, shown.event, desk)
                 put_clip(shown.clip, shown.video, plan, desk, give, worker)
@@ -256,10 +268,20 @@ def _tasks(
                 if check:
                     check(task)
             except ItemError as error:
-                told.faults.append((event_id, str(error)))
+                told.faults.append((shown.event.event_id, str(error)))
                 continue
             made.append((task, shown.tubes))
     return made
+
+
+def clear_leftovers(desk: Desk) -> None:
+    """Remove what a killed push left in the media root: clips that were being written."""
+    # A media root of a server that others use too may have the clips that they are cutting now.
+    before = time.time() - (_CUTTING_S if desk.config.url else 0.0)
+    for file in (desk.media_root / CLIPS).glob(".*"):
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < before:
+                file.unlink()
 
 
 def put_clip(

@@ -86,19 +86,24 @@ class Shown:
         ]
         return f"{self.event.event_id}+{digest_of(content)[:16]}"
 
+    @cached_property
+    def certainties(self) -> dict[str, float]:
+        """How sure the tracker is of each tube by its id, in [0, 1]."""
+        return {tube.tube_id: _certainty(tube) for tube in self.tubes}
+
     @property
     def certainty(self) -> float:
-        """How sure the tracker is of its least sure tube, in [0, 1]; 0 where it found none."""
-        return min((_certainty(tube) for tube in self.tubes), default=0.0)
+        """How sure the tracker is of its least sure tube; 0 where it found none."""
+        return min(self.certainties.values(), default=0.0)
 
 
 def _certainty(tube: Tube) -> float:
     if "ambiguous_identity" in tube.flags:
         return 0.0
     scores = [score for score in tube.score if score is not None]
-    found = float(np.mean(scores)) if scores else 0.0
-    synchrony = 1.0 if tube.synchrony is None else tube.synchrony
-    return float(np.clip(found * np.clip(synchrony, 0, 1), 0, 1))
+    found = sum(scores) / len(scores) if scores else 0.0
+    synchrony = 1.0 if tube.synchrony is None else min(max(tube.synchrony, 0.0), 1.0)
+    return min(max(found * synchrony, 0.0), 1.0)
 
 
 def task_of(shown: Shown) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def task_of(shown: Shown) -> dict[str, Any]:
     by_object = {object_id: label for label, object_id in labels.items()}
     regions = {region_id(tube): tube for tube in shown.tubes}
     results = [
-        _box(name, tube, keys, by_object[tube.object_id], shown.clock)
+        _box(name, keys, by_object[tube.object_id], shown.certainties[tube.tube_id], shown.clock)
         for name, tube in regions.items()
         if (keys := sent_keys(tube, shown))
     ]
@@ -163,12 +168,14 @@ def seal(uid: str, *, is_gold: bool) -> str:
 
 def _told(tube: Tube, digest: str) -> dict[str, Any]:
     """Return what a tube is read back with, where nothing else of it is left."""
-    times = [round(time_s, 6) for time_s in tube.times_s]
-    step_s = round((times[-1] - times[0]) / max(len(times) - 1, 1), 6)
-    even = [round(times[0] + step_s * number, 6) for number in range(len(times))]
-    is_even = max(abs(a - b) for a, b in zip(times, even, strict=True)) < 1e-4
-    samples = (
-        {"from_s": times[0], "step_s": step_s, "n": len(times)} if is_even else {"at_s": times}
+    times, n = tube.times_s, len(tube.times_s)
+    from_s = round(times[0], 6)
+    step_s = round((times[-1] - times[0]) / max(n - 1, 1), 6)
+    is_even = np.abs(np.array(times) - from_s - step_s * np.arange(n)).max() < 1e-4
+    samples: dict[str, Any] = (
+        {"from_s": from_s, "step_s": step_s, "n": n}
+        if is_even
+        else {"at_s": [round(time_s, 6) for time_s in times]}
     )
     return {
         "tube_id": tube.tube_id,
@@ -232,7 +239,7 @@ def unit_of(tube: Tube, video: Video) -> npt.NDArray[np.float64]:
     return np.array([*size, *size], dtype=np.float64)
 
 
-def _box(name: str, tube: Tube, keys: list[Key], label: str, clock: Clock) -> dict[str, Any]:
+def _box(name: str, keys: list[Key], label: str, certainty: float, clock: Clock) -> dict[str, Any]:
     value = {
         "framesCount": clock.n_frames,
         "duration": clock.duration_s,
@@ -244,7 +251,7 @@ def _box(name: str, tube: Tube, keys: list[Key], label: str, clock: Clock) -> di
         "from_name": "box",
         "to_name": "video",
         "type": "videorectangle",
-        "score": _certainty(tube),
+        "score": certainty,
         "value": value,
     }
 

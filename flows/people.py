@@ -42,16 +42,6 @@ def desk_of(session: Session, role: Role = "first", *, make: bool = True) -> Des
     return open_desk(session.workspace, config_of(session), role, make=make)
 
 
-def push_events(workspace: Workspace, progress: Progress | None = None) -> tuple[Desk, Pushed]:
-    """Send every event that waits for people; first takes in what they decided meanwhile.
-
-    Raises:
-        EarshotError: as `open_session`, `open_desk`, `collect` and `push` say.
-    """
-    desk, pushed = push_all(workspace, progress)[0]
-    return desk, pushed
-
-
 def push_all(
     workspace: Workspace, progress: Progress | None = None, *, check: bool = False
 ) -> list[tuple[Desk, Pushed]]:

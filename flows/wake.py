@@ -19,6 +19,13 @@ GAP_S = 5.0
 """Between two polls, however many webhooks come."""
 
 _MOST_BYTES = 16 * 2**20
+_PATIENCE_S = 10.0
+"""For whoever connects and then says nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: who hangs up in the middle is no fault of ours."""
 
 
 @contextmanager
@@ -31,9 +38,15 @@ def waker(host: str, port: int) -> Iterator[tuple[threading.Event, int]]:
     woken = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = _PATIENCE_S
+
         def do_POST(self) -> None:
             """Answer at once: the server waits a second, and its people with it."""
-            self.rfile.read(min(int(self.headers.get("Content-Length") or 0), _MOST_BYTES))
+            length = self.headers.get("Content-Length") or "0"
+            if not (length.isascii() and length.isdigit()):
+                self.send_error(400, "Content-Length: expected a number of bytes")
+                return
+            self.rfile.read(min(int(length[:20]), _MOST_BYTES))
             woken.set()
             self.send_response(202)
             self.send_header("Content-Length", "0")
@@ -43,7 +56,7 @@ def waker(host: str, port: int) -> Iterator[tuple[threading.Event, int]]:
             """Say nothing: who posts may post secrets."""
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = _Server((host, port), Handler)
     except OSError as error:
         raise ServerError(f"port {port} on {host}: {error.strerror}; name another one") from error
     with server:
@@ -62,7 +75,7 @@ def listen(
     say: Callable[[str], None],
     stop: threading.Event | None = None,
 ) -> None:
-    """Collect each time when woken, and every so many seconds, until `stop`; faults are said.
+    """Collect now, when woken, and every so many seconds, until `stop`; faults are said.
 
     Raises:
         ServerError: if the port is taken.
@@ -71,10 +84,10 @@ def listen(
     with waker(host, port) as (woken, number):
         say(f"http://{host}:{number}/ wakes it")
         while not stop.is_set():
-            woken.wait(every_s)
             woken.clear()
             try:
                 say(collect_plainly(workspace).line)
             except EarshotError as error:
                 say(str(error))
             stop.wait(GAP_S)
+            woken.wait(every_s)

@@ -28,6 +28,9 @@ _SCALAR_UP_TO = 48
 States: TypeAlias = npt.NDArray[np.int8]
 Indices: TypeAlias = npt.NDArray[np.intp]
 
+# Times and boxes as arrays, and both once more as lists.
+_Listed: TypeAlias = tuple[FloatArray, FloatArray, list[float], list[list[float]]]
+
 
 def native_step_s(times_s: npt.ArrayLike) -> float:
     """Return the median spacing of the samples in seconds; 0 for fewer than two samples."""
@@ -135,6 +138,7 @@ def thin(
     if times.size == 0:
         return np.empty(0, dtype=np.intp)
     changes = np.flatnonzero(np.diff(seen)) + 1
+    tube = (times, samples, times.tolist(), samples.tolist())
     kept: list[int] = []
     for first, last in zip([0, *changes], [*(changes - 1), times.size - 1], strict=True):
         key = int(first)
@@ -142,7 +146,7 @@ def thin(
         while key < last:
             key = int(last)
             if seen[first] == VISIBLE:
-                key = _farthest(times, samples, kept[-1], key, min_iou)
+                key = _farthest(tube, kept[-1], key, min_iou)
             kept.append(key)
     return np.asarray(kept, dtype=np.intp)
 
@@ -269,35 +273,40 @@ def _lerp(
     return np.where(weight == 1.0, boxes[right], line)
 
 
-def _farthest(times: FloatArray, boxes: FloatArray, first: int, last: int, min_iou: float) -> int:
+def _farthest(tube: _Listed, first: int, last: int, min_iou: float) -> int:
     """Return a far sample up to `last` from which the line back to `first` fits all between."""
     fits, reach = first + 1, 2
     misfit = last + 1
     while fits < last and misfit > last:
         candidate = min(first + reach, last)
-        if _line_fits(times, boxes, first, candidate, min_iou):
+        if _line_fits(tube, first, candidate, min_iou):
             fits, reach = candidate, reach * 2
         else:
             misfit = candidate
     while misfit - fits > 1 and fits < last:
         middle = (fits + misfit) // 2
-        if _line_fits(times, boxes, first, middle, min_iou):
+        if _line_fits(tube, first, middle, min_iou):
             fits = middle
         else:
             misfit = middle
     return fits
 
 
-def _line_fits(times: FloatArray, boxes: FloatArray, first: int, last: int, min_iou: float) -> bool:
-    inner = slice(first + 1, last)
-    weight = (times[inner] - times[first]) / (times[last] - times[first])
+def _line_fits(tube: _Listed, first: int, last: int, min_iou: float) -> bool:
+    times, boxes, listed_times, listed = tube
     if last - first > _SCALAR_UP_TO:
+        inner = slice(first + 1, last)
+        weight = (times[inner] - times[first]) / (times[last] - times[first])
         line = boxes[first] + weight[:, None] * (boxes[last] - boxes[first])
         return bool(np.all(box_iou(line, boxes[inner]) >= min_iou))
     # Thinning asks for this dozens of times a tube, of a few samples each: numbers beat arrays.
-    start, end = boxes[first].tolist(), boxes[last].tolist()
-    pairs = zip(weight.tolist(), boxes[inner].tolist(), strict=True)
-    return all(_iou_on_line(start, end, w, box) >= min_iou for w, box in pairs)
+    start, end, begun = listed[first], listed[last], listed_times[first]
+    whole = listed_times[last] - begun
+    for at in range(first + 1, last):
+        weight_at = (listed_times[at] - begun) / whole
+        if _iou_on_line(start, end, weight_at, listed[at]) < min_iou:
+            return False
+    return True
 
 
 def _iou_on_line(start: list[float], end: list[float], weight: float, box: list[float]) -> float:

@@ -11,13 +11,19 @@ import httpx
 
 from earshot.annotation_ui.client import LabelStudio
 from earshot.annotation_ui.desk import Desk
+from earshot.annotation_ui.push import Pushed
 from earshot.annotation_ui.server import Login
-from earshot.flows.people import desk_of
+from earshot.flows.people import desk_of, push_all
 from earshot.schemas.arrow import from_table
 from earshot.store.workspace import Workspace
 from earshot.tasks.pipeline import Session, open_session
 
 Json = dict[str, Any]
+
+
+def push_events(workspace: Workspace) -> tuple[Desk, Pushed]:
+    """Push all; return the desk of the events, and what their push came to."""
+    return push_all(workspace)[0]
 
 
 def opened(workspace: Workspace) -> tuple[Session, Desk]:

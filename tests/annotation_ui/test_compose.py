@@ -16,12 +16,12 @@ import pytest
 
 from earshot.annotation_ui.client import LabelStudio
 from earshot.annotation_ui.environment import label_studio_command
-from earshot.flows.people import collect_plainly, desk_of, push_events
+from earshot.flows.people import collect_plainly, desk_of
 from earshot.schemas.event import Event
 from earshot.store.workspace import Workspace
 from earshot.tasks.pipeline import open_session
 from tests.annotation_ui.conftest import choice
-from tests.annotation_ui.desks import rows, submit, tasks_of
+from tests.annotation_ui.desks import push_events, rows, submit, tasks_of
 from tests.flows.stack import COMPOSE, PASSWORD, free_port, postgres, process, wait_for
 
 pytestmark = [pytest.mark.labelstudio, pytest.mark.slow]

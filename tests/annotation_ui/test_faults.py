@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -17,13 +19,13 @@ import pytest
 from earshot.annotation_ui.desk import Desk
 from earshot.annotation_ui.server import Login, ServerFolder
 from earshot.errors import ServerError, WorkspaceError
-from earshot.flows.people import collect_plainly, desk_of, push_events
+from earshot.flows.people import collect_plainly, desk_of
 from earshot.schemas.event import Event
 from earshot.schemas.inspection import Inspection
 from earshot.store.workspace import Workspace
 from earshot.tasks.pipeline import open_session
 from tests.annotation_ui.conftest import choice
-from tests.annotation_ui.desks import rows, submit, tasks_of
+from tests.annotation_ui.desks import push_events, rows, submit, tasks_of
 from tests.annotation_ui.proxy import Fault, Proxy, cut, down, error_500, proxied, slow
 from tests.faults.disks import small_disk
 
@@ -79,7 +81,7 @@ def command(*words: str) -> subprocess.Popen[str]:
     """The command line in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "earshot.cli", "inspect", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
@@ -137,6 +139,35 @@ def test_a_killed_push_is_taken_up(workspace: Workspace, proxy: Proxy) -> None:
         assert events_sent(desk) == (events_of(workspace) if is_after else [])
     assert push_events(workspace)[1].sent == 0
     assert events_sent(desk) == events_of(workspace)
+
+
+def test_what_a_killed_push_left_goes(
+    workspace: Workspace, server: tuple[ServerFolder, Login], tmp_path: Path
+) -> None:
+    """SIGKILL of all its processes while a clip is written: the half of it goes with a later push.
+
+    On a media root that others use, too, not before it is old: it might be one that they cut now.
+    """
+    clips = server[0].media / tmp_path.name / "clips"
+    file = workspace.config_file
+    file.write_text(
+        re.sub(r'media_root = "[^"]*"', f'media_root = "{clips.parent}"', file.read_text())
+    )
+    running = command("push", "-w", str(workspace.root))
+    ends = time.monotonic() + 300
+    while not list(clips.glob(".*")):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < ends
+        time.sleep(0.001)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    (left,) = clips.glob(".*")
+    push_events(workspace)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    push_events(workspace)
+    assert list(clips.glob(".*")) == []
+    shutil.rmtree(clips.parent)
 
 
 def test_a_killed_collection_and_two_at_once(workspace: Workspace, proxy: Proxy) -> None:

@@ -19,7 +19,7 @@ from earshot.annotation_ui.server import Login, ServerFolder, serve
 from earshot.annotation_ui.show import region_id
 from earshot.errors import ServerError
 from earshot.flows import people
-from earshot.flows.people import collect_plainly, push_events
+from earshot.flows.people import collect_plainly
 from earshot.media.review_clip import ClipPlan, check_clip
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
@@ -29,7 +29,7 @@ from earshot.store.reviewed import tubes_of
 from earshot.store.workspace import Workspace
 from earshot.tasks.pipeline import open_session
 from tests.annotation_ui.conftest import choice, sequence_of
-from tests.annotation_ui.desks import rows, submit, tasks_of
+from tests.annotation_ui.desks import push_events, rows, submit, tasks_of
 
 pytestmark = pytest.mark.labelstudio
 

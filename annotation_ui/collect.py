@@ -47,7 +47,8 @@ Rows = dict[type[Record], list[tuple[str, str, Record]]]
 
 _AT_ONCE = 100
 _TO_DO = "to_do.json"
-# The server stamps a task before its transaction ends: a later stamp may be seen first.
+# The server stamps a task before its transaction ends: a later stamp may be seen first. What was
+# seen with the same stamp is not looked at twice.
 _OVERLAP = timedelta(seconds=60)
 
 
@@ -101,11 +102,11 @@ def collect(snapshot: Snapshot, desk: Desk) -> Collected:
     """
     with lease(desk.workspace, LEASE, ()):
         snapshot.refresh()
-        told, since = Collected(), _cursor(desk)
-        latest = since
+        told, (since, seen) = Collected(), _cursor(desk)
         pushed = PushedTasks(desk.workspace.label_studio / "pushed")
         changed = desk.client.changed_tasks(desk.project, since and since - _OVERLAP)
-        for tasks in _batches(changed):
+        now: dict[str, str] = {}
+        for tasks in _batches(t for t in changed if seen.get(str(t["id"])) != t["updated_at"]):
             answered = [task for task in tasks if task["annotations"]]
             _keep_raw(desk, answered)
             new = _unknown(snapshot, desk, answered)
@@ -116,12 +117,9 @@ def collect(snapshot: Snapshot, desk: Desk) -> Collected:
                 _take_in(snapshot, desk, new, known, told)
             if desk.role in ("first", "second"):
                 _settle(snapshot, desk, answered, told)
-            moments = [datetime.fromisoformat(task["updated_at"]) for task in tasks]
-            latest = max([*moments, *([latest] if latest else [])])
-        if latest != since:
-            cursor = {"project": desk.project, "url": desk.client.url, "at": str(latest)}
-            file = note_of(desk.workspace, "cursor", desk.role)
-            write_atomic(file, json.dumps(cursor).encode())
+            now |= {str(task["id"]): task["updated_at"] for task in tasks}
+        if now:
+            _keep_cursor(desk, since, seen | now)
         return told
 
 
@@ -143,12 +141,25 @@ def _note(workspace: Workspace, videos: set[str]) -> None:
     write_atomic(workspace.label_studio / _TO_DO, json.dumps(sorted(videos)).encode())
 
 
-def _cursor(desk: Desk) -> datetime | None:
+def _cursor(desk: Desk) -> tuple[datetime | None, dict[str, str]]:
+    """Return the latest stamp that was seen, and which tasks had which stamps shortly before it."""
     file = note_of(desk.workspace, "cursor", desk.role)
     known = json.loads(file.read_bytes()) if file.exists() else {}
     if (known.get("project"), known.get("url")) != (desk.project, desk.client.url):
-        return None
-    return datetime.fromisoformat(known["at"])
+        return None, {}
+    return datetime.fromisoformat(known["at"]), known.get("seen", {})
+
+
+def _keep_cursor(desk: Desk, since: datetime | None, seen: dict[str, str]) -> None:
+    moments = {number: datetime.fromisoformat(stamp) for number, stamp in seen.items()}
+    latest = max([*moments.values(), *([since] if since else [])])
+    cursor = {
+        "project": desk.project,
+        "url": desk.client.url,
+        "at": str(latest),
+        "seen": {n: seen[n] for n, moment in moments.items() if moment > latest - _OVERLAP},
+    }
+    write_atomic(note_of(desk.workspace, "cursor", desk.role), json.dumps(cursor).encode())
 
 
 def _batches(tasks: Iterator[Json]) -> Iterator[list[Json]]:

@@ -171,6 +171,7 @@ def push(
         if desk.role == "first" and golds:
             new += _hidden(desk, golds, told.answered + told.there + len(new))
         kept = PushedTasks(desk.workspace.label_studio / "pushed")
+        kept.compact()
         # The server takes one batch in while the next is made.
         with ThreadPoolExecutor(1) as sender:
             sending: list[Future[list[int]]] = []

@@ -1,7 +1,7 @@
 """What each task showed, as it was then: kept beside the workspace's tables until people answer.
 
-Takes pushed tasks with their tubes, gives them back by uid. One Parquet file a push, written whole
-before the server is told: an answer never finds its tubes gone.
+Takes pushed tasks with their tubes, gives them back by uid. One Parquet file a batch, written whole
+before the server is told: an answer never finds its tubes gone. Many small ones become one.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import io
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from earshot.schemas.tube import Tube
@@ -24,6 +25,10 @@ from earshot.store.workspace import write_atomic
 _SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("uid", "event_id", "task", "tubes")],
 )
+# A push an hour makes 9,000 files a year, and each collection looks into all of them.
+_MANY = 100
+_SMALL_BYTES = 1_000_000
+_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -63,35 +68,58 @@ class PushedTasks:
             }
             for task, tubes in tasks
         ]
+        self._write(pa.Table.from_pylist(rows, _SCHEMA))
+
+    def compact(self) -> None:
+        """Join small files once there are many; under the lease of those who push and collect.
+
+        Raises:
+            WorkspaceError: when the disk fails.
+        """
+        small = [file for file in self._files() if file.stat().st_size < _SMALL_BYTES]
+        if len(small) >= _MANY:
+            self._write(pa.concat_tables(pq.read_table(file) for file in small))
+            for file in small:  # killed in between, some rows are there twice: no harm
+                file.unlink()
+
+    def _write(self, table: pa.Table) -> None:
         sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), sink, compression="zstd")
+        pq.write_table(table, sink, compression="zstd", row_group_size=_ROWS)
         name = f"{time.time_ns():020d}-{secrets.token_hex(3)}.parquet"
         write_atomic(self._folder / name, sink.getvalue())
 
     def find(self, uids: Iterable[str]) -> dict[str, PushedTask]:
         """Return those of some tasks that are kept, by uid."""
-        wanted, found = set(uids), {}
-        for table in self._tables(None):
-            known = table.column("uid").to_pylist()
-            for at in [at for at, uid in enumerate(known) if uid in wanted]:
-                (row,) = table.slice(at, 1).to_pylist()
-                tubes = [Tube.model_validate(one) for one in json.loads(row["tubes"])]
-                found[row["uid"]] = PushedTask(
-                    row["uid"], row["event_id"], json.loads(row["task"]),
-                    {tube.digest: tube for tube in tubes},
-                )  # fmt: skip
+        wanted = pa.array(sorted(set(uids)), pa.string())
+        found = {}
+        for file in self._files():
+            with pq.ParquetFile(file) as opened:
+                for group in range(opened.num_row_groups):
+                    here = opened.read_row_group(group, ["uid"]).column("uid")
+                    mask = pc.is_in(here, value_set=wanted)
+                    if not pc.any(mask).as_py():
+                        continue
+                    for row in opened.read_row_group(group).filter(mask).to_pylist():
+                        tubes = [Tube.model_validate(one) for one in json.loads(row["tubes"])]
+                        found[row["uid"]] = PushedTask(
+                            row["uid"], row["event_id"], json.loads(row["task"]),
+                            {tube.digest: tube for tube in tubes},
+                        )  # fmt: skip
         return found
 
     def uids(self) -> dict[str, str]:
         """Return the event of every task that was ever pushed, by uid."""
-        pairs: dict[str, str] = {}
-        for table in self._tables(["uid", "event_id"]):
-            pairs |= zip(
-                *(table.column(name).to_pylist() for name in table.schema.names), strict=True
-            )
-        return pairs
+        while True:
+            try:
+                tables = [
+                    pq.read_table(file, columns=["uid", "event_id"]) for file in self._files()
+                ]
+            except FileNotFoundError:  # joined with others meanwhile
+                continue
+            pairs: dict[str, str] = {}
+            for table in tables:
+                pairs |= zip(*(column.to_pylist() for column in table.columns), strict=True)
+            return pairs
 
-    def _tables(self, columns: list[str] | None) -> Iterator[pa.Table]:
-        for file in sorted(self._folder.glob("[0-9]*.parquet")):
-            with pq.ParquetFile(file) as opened:
-                yield opened.read(columns=columns)
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.parquet"))

@@ -1,4 +1,4 @@
-"""Projects are known by their titles, also short ones; the media root has whole clips alone."""
+"""Each project has a title that fits, and the media root whole clips alone."""
 
 from __future__ import annotations
 

@@ -33,6 +33,8 @@ MODEL_VERSION = "earshot"
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#911eb4", "#008080", "#9a6324", "#f032e6", "#808000")
 _GREY = "#7f7f7f"
+_KEYS = "1234567890qwedfghyiplm"
+"""Of the objects: those that the labeling config and the page leave free."""
 
 
 @dataclass(frozen=True)
@@ -141,15 +143,8 @@ def task_of(shown: Shown) -> dict[str, Any]:
         "objects": _object_labels(shown, labels),
         "question": f"Who makes the sound: {shown.event.label or shown.event.description}?",
         "caption": "\n".join(shown.captions) or "(no caption)",
-        "expected": _expected(shown),
-        "provenance": "; ".join(
-            part
-            for part in (
-                f"{shown.event.event_id}, {shown.clock.offset_s:.2f} s into the video",
-                shown.said,
-            )
-            if part
-        ),
+        "expected": "\n".join(filter(None, (_expected(shown), shown.said))),
+        "provenance": f"{shown.event.event_id}, {shown.clock.offset_s:.2f} s into the video",
         "shown": json.dumps(told, separators=(",", ":")),
     }
     prediction = {"model_version": MODEL_VERSION, "score": shown.certainty, "result": results}
@@ -195,7 +190,8 @@ def labels_of(shown: Shown) -> dict[str, str]:
     """Return the label of each object, as it stands on boxes and buttons, to the object's id."""
     sounding = {part.object_id for part in shown.parts if part.sounding}
     named: dict[str, str] = {}
-    for each in shown.objects:
+    # What is asked about stands first, and has the first keys.
+    for each in sorted(shown.objects, key=lambda one: one.object_id not in sounding):
         word = "sounds" if each.object_id in sounding else "silent"
         group = ", one box for all" if each.is_group else ""
         named[f"{each.name} ({word}{group})"] = each.object_id
@@ -208,7 +204,7 @@ def _object_labels(shown: Shown, labels: dict[str, str]) -> list[dict[str, str]]
     for number, (label, object_id) in enumerate(labels.items()):
         colour = COLOURS[number % len(COLOURS)] if object_id in sounding else _GREY
         one = {"value": label, "background": colour}
-        made.append(one | ({"hotkey": str(number + 1)} if number < 9 else {}))
+        made.append(one | ({"hotkey": _KEYS[number]} if number < len(_KEYS) else {}))
     return made
 
 

@@ -90,7 +90,7 @@ def test_a_difference_is_settled_by_a_third_person(workspace: Workspace, bea: La
     desks = pushed(workspace)
     (task,) = whole(desks["third"])
     assert task["data"]["event_id"] == differ
-    assert "two people differ" in task["data"]["provenance"]
+    assert "two people differ" in task["data"]["expected"]
     submit(desks["third"], task, OK)
     collect_plainly(workspace)
     session = open_session(workspace)

@@ -7,11 +7,12 @@ desk's role says which events wait there; hidden among the first ones are some w
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -157,16 +158,17 @@ def push(
         ready: dict[str, Shown] = {}
         golds: list[Shown] = []
         clear_leftovers(desk)
-        for each in _events(snapshot, desk):
-            shown, state = each.shown, each.state(desk)
-            event = shown.event
-            if state == "waits":
-                waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
-                if len(ready) < _KEPT:
-                    ready[event.event_id] = shown
-            told.answered += state == "answered"
-            if event.event_id in desk.config.gold and each.is_settled:
-                golds.append(shown)
+        with _uncollected():
+            for each in _events(snapshot, desk):
+                shown, state = each.shown, each.state(desk)
+                event = shown.event
+                if state == "waits":
+                    waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
+                    if len(ready) < _KEPT:
+                        ready[event.event_id] = shown
+                told.answered += state == "answered"
+                if event.event_id in desk.config.gold and each.is_settled:
+                    golds.append(shown)
         new: list[Wanted] = [(*one, None) for one in _unsent(desk, waiting, told)]
         if desk.role == "first" and golds:
             new += _hidden(desk, golds, told.answered + told.there + len(new))
@@ -188,6 +190,18 @@ def push(
                     progress(min(at + AT_ONCE, len(new)), len(new))
             _await(sending)
         return told
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Read without a look for cycles: records have none, and it takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _await(sending: list[Future[list[int]]]) -> None:

@@ -33,6 +33,7 @@ START_LIMIT_S = 900.0
 EMAIL = "earshot@localhost.local"
 _MARKER = "label-studio"
 _POLL_S = 0.25
+_CLOSING_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,13 @@ def stop(folder: ServerFolder) -> bool:
     """End the running server; returns whether there was one."""
     with folder.lock():
         record = folder.record()
-        return record is not None and end_process(record.process, _MARKER)
+        if record is None or not end_process(record.process, _MARKER):
+            return False
+        # The system closes its socket a moment later: the next start would move to another port.
+        deadline = time.monotonic() + _CLOSING_S
+        while not _is_free(record.port) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return True
 
 
 def _login(record: _Record, known: dict[str, str | int]) -> Login:
@@ -167,14 +174,19 @@ def _login(record: _Record, known: dict[str, str | int]) -> Login:
 def _free_port(wanted: int, *, exact: bool) -> int:
     """Return a port that nobody listens on: the server itself would silently take the next one."""
     for port in range(wanted, wanted + (1 if exact else 50)):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise ServerError(f"port {wanted} is taken: name another with --port, or none")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def _start(folder: ServerFolder, command: Path, port: int, say: Say) -> Login:

@@ -102,12 +102,12 @@ def test_a_real_webhook_wakes_the_command(
 
     The server sends none to loopback unless it is told to: it is started anew with that setting.
     """
-    folder, _ = server
+    folder, login = server
     given, open_hand = server_module._environment, {"LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "0"}
     with monkeypatch.context() as patch:
         patch.setattr(server_module, "_environment", lambda *told: given(*told) | open_hand)
         assert stop(folder)
-        serve(folder, print)
+        assert serve(folder, print) == (login, False)  # at the same address
     desk, _ = push_events(workspace)
     words = ["inspect", "listen", "-w", str(workspace.root), "--port", "0", "--every", "3600"]
     running = subprocess.Popen(

@@ -78,7 +78,7 @@ def sequence_of(results: Sequence[Json], region: str) -> list[Json]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose events wait for people."""
     folder = tmp_path_factory.mktemp("people")
-    manifest = write_sample_world(folder / "world", 8, 0).manifest
+    manifest = write_sample_world(folder / "world", 5, 0).manifest
     request = BuildRequest(workspace=str(folder / "w"), input=str(manifest), config=BY_PEOPLE)
     run_build(request.model_copy(update={"publish": False}))
     return folder / "w"

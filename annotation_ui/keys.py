@@ -24,9 +24,12 @@ from earshot.geometry.tubes import VISIBLE, native_step_s, thin
 
 MIN_IOU = 0.9
 """What thinning keeps of every sample that it drops."""
+_ROUNDED = 1e-6  # of an IoU, lost with the digits
 
 # The editor hands numbers through pixels and back; 0.01 % of 1280 px is an eighth of a pixel.
 _SAME_PERCENT = 0.01
+# A millionth of a percent: what is behind it is noise of the floats, and a third of the bytes.
+_DIGITS = 6
 # As `geometry.tubes.at`: samples farther apart than two steps say nothing of what is between.
 _HOLE_STEPS = 2.001
 
@@ -80,8 +83,14 @@ def keys_of(
     for run in _runs(np.asarray(states)[there], times_s[there], native_step_s(times_s)):
         at = there[run]
         shown = np.full(at.size, VISIBLE, dtype=np.int8)
-        kept = at[thin(frames[at], boxes[at], shown, MIN_IOU)]
-        keys += [_key(int(frames[one]), boxes[one], bool(one != kept[-1])) for one in kept.tolist()]
+        kept = at[thin(frames[at], boxes[at], shown, MIN_IOU + _ROUNDED)]
+        corners = 100 * boxes[kept]
+        numbers = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]).round(_DIGITS)
+        last = int(frames[kept[-1]])
+        keys += [
+            Key(frame, *four, 0.0, frame != last)
+            for frame, four in zip(frames[kept].tolist(), numbers.tolist(), strict=True)
+        ]
     return keys
 
 
@@ -93,11 +102,6 @@ def _runs(states: npt.NDArray[np.int8], times_s: FloatArray, step_s: float) -> l
     holes = np.diff(times_s[visible]) > _HOLE_STEPS * step_s
     cuts = np.flatnonzero((np.diff(visible) > 1) | holes) + 1
     return np.split(visible, cuts)
-
-
-def _key(frame: int, box: FloatArray, enabled: bool) -> Key:
-    x1, y1, x2, y2 = (100 * box).tolist()
-    return Key(frame, x1, y1, x2 - x1, y2 - y1, 0.0, enabled)
 
 
 def read_keys(sequence: Sequence[Mapping[str, Any]]) -> list[Key]:

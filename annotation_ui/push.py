@@ -182,9 +182,9 @@ def push(
                 tasks = _tasks(snapshot, desk, batch, told, check)
                 _await(sending)
                 if tasks:
-                    kept.keep(tasks)  # before the server knows: an answer always finds its tubes
-                    sent = [task for task, _ in tasks]
-                    sending.append(sender.submit(desk.client.import_tasks, desk.project, sent))
+                    # Before the server knows: an answer always finds its tubes.
+                    sent = kept.keep(tasks)
+                    sending.append(sender.submit(desk.client.import_json, desk.project, sent))
                     told.sent += len(tasks)
                 if progress:
                     progress(min(at + AT_ONCE, len(new)), len(new))

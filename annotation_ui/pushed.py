@@ -53,8 +53,8 @@ class PushedTasks:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, tasks: Iterable[tuple[Mapping[str, Any], Sequence[Tube]]]) -> None:
-        """Keep tasks with their tubes, before they are sent.
+    def keep(self, tasks: Iterable[tuple[Mapping[str, Any], Sequence[Tube]]]) -> list[str]:
+        """Keep tasks with their tubes, before they are sent; returns each task as JSON.
 
         Raises:
             WorkspaceError: when the disk fails.
@@ -69,6 +69,7 @@ class PushedTasks:
             for task, tubes in tasks
         ]
         self._write(pa.Table.from_pylist(rows, _SCHEMA))
+        return [row["task"] for row in rows]
 
     def compact(self) -> None:
         """Join small files once there are many; under the lease of those who push and collect.

@@ -108,7 +108,7 @@ def test_one_moved_key_changes_its_neighbourhood(clock: Clock, tube: Tube, data:
         elif frame == sent[number].frame:
             assert before is not None
             assert after is not None
-            assert after.x1 == pytest.approx(before.x1 + 0.05, abs=1e-9)
+            assert after.x1 == pytest.approx(before.x1 + 0.05, abs=2e-8)
 
 
 def test_a_key_on_the_line_changes_nothing() -> None:

@@ -73,8 +73,10 @@ _NEEDED = {
     "Video": {"value": "$video", "frameRate": "$fps", "sync": "audio"},
     "Audio": {"value": "$audio", "sync": "video"},
 }
-# `u` unselects; digits are the objects'; the rest play, step and delete.
-_TAKEN = frozenset("u0123456789") | {"space", "backspace", "escape"}
+OBJECT_KEYS = "1234567890qwedfghyiplm"
+"""Of the objects, in this order; left to itself the page gives letters that are others'."""
+# `u` unselects; the words play, step and delete.
+_TAKEN = frozenset(f"u{OBJECT_KEYS}") | {"space", "backspace", "escape"}
 
 
 def labeling_config() -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.keys import Key, keys_of
-from earshot.annotation_ui.labeling import EVENT
+from earshot.annotation_ui.labeling import EVENT, OBJECT_KEYS
 from earshot.geometry.intervals import intersect
 from earshot.geometry.tubes import VISIBLE
 from earshot.schemas.base import digest_of, to_pairs
@@ -33,8 +33,6 @@ MODEL_VERSION = "earshot"
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#911eb4", "#008080", "#9a6324", "#f032e6", "#808000")
 _GREY = "#7f7f7f"
-_KEYS = "1234567890qwedfghyiplm"
-"""Of the objects: those that the labeling config and the page leave free."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,7 @@ def _object_labels(shown: Shown, labels: dict[str, str]) -> list[dict[str, str]]
     for number, (label, object_id) in enumerate(labels.items()):
         colour = COLOURS[number % len(COLOURS)] if object_id in sounding else _GREY
         one = {"value": label, "background": colour}
-        made.append(one | ({"hotkey": _KEYS[number]} if number < len(_KEYS) else {}))
+        made.append(one | ({"hotkey": OBJECT_KEYS[number]} if number < len(OBJECT_KEYS) else {}))
     return made
 
 

@@ -29,6 +29,7 @@ def test_a_task_has_just_the_fields_that_the_config_may_name() -> None:
         ('height="72"', 'height="72" zoom="1"', "leaves the page empty"),
         ('hotkey="a"', 'hotkey="r"', "hotkey 'r' is taken"),
         ('hotkey="a"', 'hotkey="u"', "hotkey 'u' is taken"),
+        ('hotkey="a"', 'hotkey="q"', "hotkey 'q' is taken"),
         (' hotkey="z"', "", "has no hotkey"),
         ('<Text name="caption"', '<HyperText name="caption"', "<HyperText> is forbidden"),
         (

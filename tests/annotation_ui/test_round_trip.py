@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.keys import Key, boxes_at, keys_of, read_keys, without_leftovers
+from earshot.annotation_ui.labeling import labeling_config
 from earshot.annotation_ui.read import AnnotationError, Decision, is_gold, read_decision
 from earshot.annotation_ui.show import Shown, labels_of, region_id, sent_keys, task_of
 from earshot.geometry.boxes import box_iou
@@ -20,7 +22,7 @@ from earshot.schemas.base import to_pairs
 from earshot.schemas.tube import Tube
 from tests.annotation_ui.conftest import answered, choice, sequence_of
 from tests.annotation_ui.events import CLOCK, clocks, shown_of, tubes, walking
-from tests.factories import make_object, make_video
+from tests.factories import make_event, make_event_object, make_object, make_video
 
 Json = dict[str, Any]
 OK = choice("verdict", "ok")
@@ -369,6 +371,23 @@ def test_predictions_have_all_that_the_editor_needs() -> None:
     assert frames == sorted(set(frames))
     assert [key["enabled"] for key in sequence].count(False) == 2
     assert sequence[-1]["enabled"] is False
+
+
+def test_sounding_things_have_the_first_keys() -> None:
+    """Each of 22 objects has a key of its own; what is asked about stands first."""
+    event = make_event()
+    things = [make_object(name=f"thing {number}") for number in range(24)]
+    parts = [
+        make_event_object(event, things[0], audibility="visible_only", sounding=()),
+        *(make_event_object(event, each) for each in things[1:]),
+    ]
+    told = task_of(shown_of(walking(things[0]), event=event, objects=things, parts=parts))
+    labels = told["data"]["objects"]
+    assert [each["value"] for each in labels[:2]] == ["thing 1 (sounds)", "thing 2 (sounds)"]
+    assert labels[-1]["value"] == "thing 0 (silent)"
+    keys = [each["hotkey"] for each in labels if "hotkey" in each]
+    assert len(set(keys)) == len(keys) == 22
+    assert not set(keys) & set(re.findall('hotkey="(.)"', labeling_config()))
 
 
 def test_least_certain_comes_first() -> None:

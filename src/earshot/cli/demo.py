@@ -57,7 +57,7 @@ def demo(
 
 def _inspect(manifest: Path, workspace: Path, *, use_prefect: bool) -> None:
     """Build up to inspection, where everything waits for people, and send it to them."""
-    from earshot.cli.inspect_events import push, serve
+    from earshot.cli.inspect_events import push, serve_shown
     from earshot.store.workspace import Workspace, write_atomic
 
     place = Workspace.open(workspace, create=True)
@@ -66,5 +66,6 @@ def _inspect(manifest: Path, workspace: Path, *, use_prefect: bool) -> None:
     request = request_of(str(manifest), workspace, None, to="inspect")
     report = run_shown(request.model_copy(update={"publish": False}), use_prefect=use_prefect)
     show.print_stages(report.counts)
-    serve(workspace)
+    serve_shown(workspace)
     push(workspace)
+    show.say(f"to end it earshot inspect stop -w {workspace}")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
+
+if TYPE_CHECKING:
+    from earshot.annotation_ui.server import Login
 
 NAMES = {"first": "events", "second": "second", "third": "differ", "question": "questions"}
 """What is pushed to which project, in one word."""
@@ -30,22 +33,34 @@ def serve(
     json: Json = False,
 ) -> None:
     """Start the workspace's Label Studio on this machine, or find it; print address and login."""
+    if json:
+        login, was_running = started(workspace, port)
+        show.print_json({"url": login.url, "email": login.email, "was_running": was_running})
+        return
+    serve_shown(workspace, port)
+    show.say(f"next      earshot inspect push -w {workspace}")
+    show.say(f"to end it earshot inspect stop -w {workspace}")
+
+
+def started(workspace: Path, port: int | None = None) -> tuple[Login, bool]:
+    """Return the login of the workspace's server, and whether it ran before."""
     from earshot.annotation_ui.server import ServerFolder
     from earshot.annotation_ui.server import serve as start
     from earshot.store.workspace import Workspace
 
-    place = Workspace.open(workspace)
-    folder = ServerFolder(place.label_studio)
-    login, was_running = start(folder, show.errors.print, port)
-    if json:
-        show.print_json({"url": login.url, "email": login.email, "was_running": was_running})
-        return
+    return start(ServerFolder(Workspace.open(workspace).label_studio), show.errors.print, port)
+
+
+def serve_shown(workspace: Path, port: int | None = None) -> None:
+    """Start or find the server, and print where it is and who may enter."""
+    from earshot.annotation_ui.server import ServerFolder
+    from earshot.store.workspace import Workspace
+
+    login, was_running = started(workspace, port)
     show.say(f"address   {login.url}{'  (it runs already)' if was_running else ''}")
     show.say(f"email     {login.email}")
     show.say(f"password  {login.password}")
-    show.say(f"log       {folder.log}")
-    show.say(f"next      earshot inspect push -w {workspace}")
-    show.say(f"to end it earshot inspect stop -w {workspace}")
+    show.say(f"log       {ServerFolder(Workspace.open(workspace).label_studio).log}")
 
 
 @inspect_app.command("stop")

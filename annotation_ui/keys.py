@@ -88,8 +88,10 @@ def keys_of(
         numbers = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]).round(_DIGITS)
         last = int(frames[kept[-1]])
         keys += [
-            Key(frame, *four, 0.0, frame != last)
-            for frame, four in zip(frames[kept].tolist(), numbers.tolist(), strict=True)
+            Key(frame, x, y, width, height, 0.0, frame != last)
+            for frame, (x, y, width, height) in zip(
+                frames[kept].tolist(), numbers.tolist(), strict=True
+            )
         ]
     return keys
 

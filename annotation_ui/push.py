@@ -8,24 +8,21 @@ desk's role says which events wait there; hidden among the first ones are some w
 from __future__ import annotations
 
 import gc
-import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from earshot.annotation_ui.clip import Clock
-from earshot.annotation_ui.desk import CLIPS, Desk
+from earshot.annotation_ui.desk import Desk
+from earshot.annotation_ui.media_root import clear_leftovers, clip_of, media_of, put_clip
 from earshot.annotation_ui.pushed import PushedTasks
 from earshot.annotation_ui.sdk_check import Check
 from earshot.annotation_ui.show import Shown, task_of
 from earshot.errors import ItemError
 from earshot.media.child import Worker
-from earshot.media.fetch import local_file
-from earshot.media.review_clip import CANT_WRITE, ClipPlan, cut_clip, plan_clip
+from earshot.media.review_clip import ClipPlan, plan_clip
 from earshot.schemas.arrow import from_table
 from earshot.schemas.base import Record, to_pairs
 from earshot.schemas.caption import Caption
@@ -39,7 +36,6 @@ from earshot.schemas.video import Video
 from earshot.store.lease import lease
 from earshot.store.reviewed import people_verdict, tubes_of
 from earshot.store.snapshot import Snapshot
-from earshot.store.workspace import disk_fault
 
 AT_ONCE = 200
 """Tasks an import: far below the server's limits on one request."""
@@ -50,11 +46,8 @@ _VIDEOS_AT_ONCE = 100
 # Of so many events what is shown is kept between the look at all and the sending (some 100 KB
 # each); of those behind them it is read once more, so that memory has a bound.
 _KEPT = 2000
-# No clip is longer without a byte written.
-_CUTTING_S = 3600.0
 
 R = TypeVar("R", bound=Record)
-Open = Callable[[Video], AbstractContextManager[Path]]
 Progress = Callable[[int, int], None]
 Tasks = list[tuple[Mapping[str, Any], Sequence[Tube]]]
 Wanted = tuple[str, str, int | None]  # event, video, and of a hidden task how often before
@@ -126,17 +119,6 @@ class Candidate:
         return "answered" if digests in seen else "waits"
 
 
-def media_of(snapshot: Snapshot) -> Open:
-    """Return what gives the local file of a video."""
-
-    def give(video: Video) -> AbstractContextManager[Path]:
-        place = video.uri, snapshot.build.input_base, snapshot.workspace.cache
-        fetch = snapshot.build.config.fetch
-        return local_file(*place, sha256=video.sha256, fetch=fetch)
-
-    return give
-
-
 def push(
     snapshot: Snapshot, desk: Desk, progress: Progress | None = None, check: Check | None = None
 ) -> Pushed:
@@ -153,32 +135,19 @@ def push(
         WorkspaceError: when the disk fails.
     """
     with lease(desk.workspace, LEASE, ()):
-        told = Pushed()
-        waiting: list[tuple[float, str, str, str]] = []
-        ready: dict[str, Shown] = {}
-        golds: list[Shown] = []
         clear_leftovers(desk)
-        with _uncollected():
-            for each in _events(snapshot, desk):
-                shown, state = each.shown, each.state(desk)
-                event = shown.event
-                if state == "waits":
-                    waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
-                    if len(ready) < _KEPT:
-                        ready[event.event_id] = shown
-                told.answered += state == "answered"
-                if event.event_id in desk.config.gold and each.is_settled:
-                    golds.append(shown)
-        new: list[Wanted] = [(*one, None) for one in _unsent(desk, waiting, told)]
-        if desk.role == "first" and golds:
-            new += _hidden(desk, golds, told.answered + told.there + len(new))
+        told = Pushed()
+        look = _look(snapshot, desk, told)
+        new: list[Wanted] = [(*one, None) for one in _unsent(desk, look.waiting, told)]
+        if desk.role == "first" and look.golds:
+            new += _hidden(desk, look.golds, told.answered + told.there + len(new))
         kept = PushedTasks(desk.workspace.label_studio / "pushed")
         kept.compact()
         # The server takes one batch in while the next is made.
         with ThreadPoolExecutor(1) as sender:
             sending: list[Future[list[int]]] = []
             for at in range(0, len(new), AT_ONCE):
-                batch = _found(snapshot, desk, new[at : at + AT_ONCE], ready)
+                batch = _found(snapshot, desk, new[at : at + AT_ONCE], look.ready)
                 tasks = _tasks(snapshot, desk, batch, told, check)
                 _await(sending)
                 if tasks:
@@ -192,16 +161,34 @@ def push(
         return told
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Read without a look for cycles: records have none, and it takes a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+@dataclass
+class _Look:
+    """What a look at all events came to.
+
+    Attributes:
+        waiting: (certainty, event, video, uid) of each that waits there.
+        ready: what is shown of the first of them.
+        golds: settled ones whose truth is known.
+    """
+
+    waiting: list[tuple[float, str, str, str]] = field(default_factory=list)
+    ready: dict[str, Shown] = field(default_factory=dict)
+    golds: list[Shown] = field(default_factory=list)
+
+
+def _look(snapshot: Snapshot, desk: Desk, told: Pushed) -> _Look:
+    found = _Look()
+    for each in _events(snapshot, desk):
+        shown, state = each.shown, each.state(desk)
+        event = shown.event
+        if state == "waits":
+            found.waiting.append((shown.certainty, event.event_id, event.video_id, shown.uid))
+            if len(found.ready) < _KEPT:
+                found.ready[event.event_id] = shown
+        told.answered += state == "answered"
+        if event.event_id in desk.config.gold and each.is_settled:
+            found.golds.append(shown)
+    return found
 
 
 def _await(sending: list[Future[list[int]]]) -> None:
@@ -289,37 +276,6 @@ def _tasks(
     return made
 
 
-def clear_leftovers(desk: Desk) -> None:
-    """Remove what a killed push left in the media root: clips that were being written."""
-    # A media root of a server that others use too may have the clips that they are cutting now.
-    before = time.time() - (_CUTTING_S if desk.config.url else 0.0)
-    for file in (desk.media_root / CLIPS).glob(".*"):
-        with suppress(FileNotFoundError):
-            if file.stat().st_mtime < before:
-                file.unlink()
-
-
-def put_clip(
-    clip: str, video: Video, plan: ClipPlan, desk: Desk, give: Open, worker: Worker
-) -> None:
-    """Put a clip into the media root, unless it lies there.
-
-    Raises:
-        ItemError: if the video can't be had or cut.
-        WorkspaceError: when the disk fails.
-    """
-    out = desk.media_root / clip
-    if not out.exists():
-        try:
-            with give(video) as source:
-                worker.call(cut_clip, source, out, plan)
-        except ItemError as error:
-            if error.value and error.value.startswith(CANT_WRITE):
-                number = int(error.value.removeprefix(CANT_WRITE))
-                raise disk_fault(out, OSError(number, os.strerror(number))) from error
-            raise
-
-
 def _plan(video: Video, event: Event, desk: Desk) -> ClipPlan:
     pairs = to_pairs(event.segments)
     window = (min(start for start, _ in pairs), max(end for _, end in pairs))
@@ -338,7 +294,21 @@ def _events(
     """Yield what is shown of each event, and what people said of it."""
     reached = snapshot.reach(INSPECT) if videos is None else videos
     for at in range(0, len(reached), _VIDEOS_AT_ONCE):
-        yield from _events_of(snapshot, desk, reached[at : at + _VIDEOS_AT_ONCE])
+        with _uncollected():
+            found = list(_events_of(snapshot, desk, reached[at : at + _VIDEOS_AT_ONCE]))
+        yield from found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Read without a look for cycles: records have none, and it takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _events_of(snapshot: Snapshot, desk: Desk, videos: Sequence[str]) -> Iterator[Candidate]:
@@ -392,11 +362,3 @@ def _grouped(rows: Sequence[R], key: Callable[[R], str]) -> dict[str, list[R]]:
     for row in rows:
         found.setdefault(key(row), []).append(row)
     return found
-
-
-def clip_of(video: Video, plan: ClipPlan) -> str:
-    """Return where in the media root a clip of a video lies."""
-    digest = h8(
-        [video.sha256, plan.offset_s, str(plan.fps), plan.n_frames, plan.width, plan.height]
-    )
-    return f"{CLIPS}/{video.video_id}-{digest}.mp4"

@@ -11,15 +11,8 @@ from collections.abc import Sequence
 from earshot.annotation_ui.client import Json
 from earshot.annotation_ui.clip import Clock
 from earshot.annotation_ui.desk import Desk
-from earshot.annotation_ui.push import (
-    AT_ONCE,
-    LEASE,
-    Pushed,
-    clip_of,
-    is_drawn,
-    media_of,
-    put_clip,
-)
+from earshot.annotation_ui.media_root import clip_of, media_of, put_clip
+from earshot.annotation_ui.push import AT_ONCE, LEASE, Pushed, is_drawn
 from earshot.annotation_ui.questions import question_task, question_uid
 from earshot.errors import ItemError
 from earshot.media.child import Worker

@@ -172,7 +172,7 @@ def test_a_changed_answer_is_another_decision(workspace: Workspace) -> None:
 
 
 def test_a_senseless_answer_goes_back_and_the_others_go_on(workspace: Workspace) -> None:
-    """Without a verdict nothing is taken; the place is told; once mended it is taken."""
+    """Without a verdict nothing is taken; the place is told, once; once mended it is taken."""
     desk, _ = push_events(workspace)
     first, second, *_ = tasks_of(desk).values()
     made = submit(desk, first)
@@ -182,6 +182,10 @@ def test_a_senseless_answer_goes_back_and_the_others_go_on(workspace: Workspace)
     ((place, why),) = told.faults
     assert f"task={first['id']}" in place
     assert "expected one of ok, reject, unsure" in why
+    raw = sorted((workspace.label_studio / "raw").rglob("*.gz"))
+    again = collect_plainly(workspace)
+    assert (again.inspections, again.faults) == (0, [])
+    assert sorted((workspace.label_studio / "raw").rglob("*.gz")) == raw
     body = {"result": [*first["predictions"][0]["result"], choice("verdict", "ok")]}
     desk.client.patch(f"/api/annotations/{made['id']}/", body)
     assert collect_plainly(workspace).inspections == 1

@@ -216,6 +216,10 @@ REASONS: dict[str, Reason] = {
         "The stored picture is turned or has no square pixels; trainers' readers ignore that.",
         "Encode the video upright, or export for trl, which is given frames.",
     ),
+    "zero_variance": _filtered(
+        "All of its stored rollouts got one reward: a group without spread teaches nothing.",
+        "Nothing to do, or --zero-variance keep.",
+    ),
     "no_full_batch": _filtered(
         "No whole batch was left for it.", "Lower batch_prompts, change the quotas or add epochs."
     ),

@@ -66,6 +66,14 @@ class ExportConfig(Frozen):
         default_factory=dict,
         description="prompts a task and batch; default: as the tasks are represented",
     )
+    zero_variance: Literal["keep", "drop"] = Field(
+        "keep",
+        description="what becomes of a prompt whose stored rollouts (two at least) all got one "
+        "reward: its group has no advantage, so that it teaches nothing",
+    )
+    curriculum_bins: int = Field(
+        0, ge=0, description="parts of an epoch, from easy to hard by stored rollouts; 0: no order"
+    )
     seed: int = Field(42, ge=0)
 
     @model_validator(mode="after")
@@ -94,6 +102,11 @@ class ExportConfig(Frozen):
                 f"{self.completion_tokens}"
             )
         return self
+
+    @property
+    def wants_difficulty(self) -> bool:
+        """Whether stored rollouts are needed."""
+        return self.zero_variance == "drop" or self.curriculum_bins > 0
 
     @property
     def frame_tokens(self) -> int:
@@ -163,6 +176,9 @@ class TrainingRow(Record):
             req("vision_tokens", pa.int32()),
             req("vision_tokens_profile", pa.string()),
             req("answer_tokens", pa.int32()),
+            opt("n_rollouts", pa.int32()),
+            opt("reward_mean", pa.float64()),
+            opt("reward_std", pa.float64()),
         ]
     )
 
@@ -200,6 +216,9 @@ class TrainingRow(Record):
     vision_tokens: int = Field(description="an estimate: it differs between processor versions")
     vision_tokens_profile: str = Field(description="by which rule")
     answer_tokens: int = Field(description="an estimate, rather too high")
+    n_rollouts: int | None = Field(None, description="stored ones; null: none are known")
+    reward_mean: float | None = None
+    reward_std: float | None = Field(None, description="of the population")
 
 
 class PlanRow(Record):
@@ -224,6 +243,45 @@ class PlanRow(Record):
     slot: int = Field(description="position on its rank within the batch")
     sample_id: str
     vision_tokens: int
+
+
+class DifficultyRow(Record):
+    """What the stored rollouts of a prompt were worth."""
+
+    TABLE: ClassVar[str] = "difficulty"
+    KEY: ClassVar[tuple[str, ...]] = ("sample_id",)
+    ARROW: ClassVar[pa.Schema] = pa.schema(
+        [
+            req("sample_id", pa.string()),
+            req("rollouts", pa.int32()),
+            req("reward_mean", pa.float64()),
+            req("reward_variance", pa.float64()),
+            req("pass_rate", pa.float64()),
+            req("reward_min", pa.float64()),
+            req("reward_max", pa.float64()),
+        ]
+    )
+
+    sample_id: str
+    rollouts: int
+    reward_mean: float
+    reward_variance: float = Field(description="of the population; exactly 0 where all are equal")
+    pass_rate: float = Field(description="share of rollouts at or above the reward that passes")
+    reward_min: float
+    reward_max: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all of at least two rollouts got one reward."""
+        return self.rollouts > 1 and self.reward_min == self.reward_max
+
+
+class DifficultyUse(Frozen):
+    """Which rollouts an export went by."""
+
+    digest: str = Field(description="sha256 of the table's values")
+    measured: int = Field(description="questions that have rollouts")
+    unmeasured: int = Field(description="questions without; they stay, in the middle of the order")
 
 
 class DroppedRow(Record):
@@ -267,6 +325,7 @@ class ExportManifest(Frozen):
     grid_steps: dict[str, int] = Field(description="seconds between asked times -> prompts")
     quotas: dict[Task, int]
     batches: int = Field(description="an epoch")
+    difficulty: DifficultyUse | None = Field(None, description="null: none was given")
     plan_digest: str
     worst_rank: float = Field(description="mean over batches of largest / mean tokens of a rank")
     reward_weights: dict[str, dict[str, float]]

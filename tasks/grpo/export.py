@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,6 +31,7 @@ from earshot.schemas.training import (
 from earshot.store.workspace import temporary_name
 from earshot.tasks.grpo.dialects import DIALECTS
 from earshot.tasks.grpo.dialects.made import Batch
+from earshot.tasks.grpo.difficulty import Known, bins_of, read_difficulty
 from earshot.tasks.grpo.footage import Footage
 from earshot.tasks.grpo.plan import Plan, make_plan, plan_digest, plan_table
 from earshot.tasks.grpo.rows import Made, make_rows
@@ -40,7 +42,11 @@ CHUNK_ROWS = 256
 
 
 def export(
-    release: Release, media_root: str | Path, out: str | Path, config: ExportConfig
+    release: Release,
+    media_root: str | Path,
+    out: str | Path,
+    config: ExportConfig,
+    difficulty: Path | None = None,
 ) -> ExportManifest:
     """Write an export and return its manifest.
 
@@ -52,6 +58,7 @@ def export(
         media_root: folder of its videos.
         out: folder that is not there yet.
         config: for whom and how.
+        difficulty: what `earshot grpo difficulty` wrote, for the filter and the order by it.
 
     Raises:
         InputError: `out` is there already, a video is at fault and that stops the export, or no
@@ -61,13 +68,19 @@ def export(
     target = Path(out).absolute()
     if target.exists():
         raise InputError(f"{target} is there already; give another --out, or remove it")
+    if config.wants_difficulty and difficulty is None:
+        raise InputError(
+            "zero_variance and curriculum_bins go by stored rollouts; give --difficulty, the table "
+            "that `earshot grpo difficulty` writes"
+        )
+    known = Known(None if difficulty is None else read_difficulty(difficulty))
     folder = target.with_name(temporary_name(target.name))
     scratch = target.with_name(temporary_name(target.name, "frames"))
     folder.mkdir(parents=True)
     try:
         with Footage(release, Path(media_root), config) as footage:
-            made = make_rows(release, footage, config, folder, scratch)
-        manifest = _write(release, made, folder, target, config)
+            made = make_rows(release, footage, config, folder, scratch, known)
+        manifest = _write(release, made, folder, target, config, known)
         folder.replace(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -76,17 +89,26 @@ def export(
 
 
 def _write(
-    release: Release, made: Made, folder: Path, target: Path, config: ExportConfig
+    release: Release,
+    made: Made,
+    folder: Path,
+    target: Path,
+    config: ExportConfig,
+    known: Known,
 ) -> ExportManifest:
     rows = made.rows
+    tasks = [row.task for row in rows]
+    means = np.array([row.reward_mean for row in rows], dtype=np.float64)
+    bins = bins_of(tasks, means, config.curriculum_bins) if config.curriculum_bins else None
     plan = make_plan(
-        [row.task for row in rows],
+        tasks,
         [row.vision_tokens for row in rows],
         batch=config.batch_prompts,
         ranks=config.ranks,
         epochs=config.epochs,
         seed=config.seed,
         quotas=config.quotas,
+        bins=bins,
     )
     planned = plan_table(plan, [r.sample_id for r in rows], [r.vision_tokens for r in rows])
     dropped = [*made.dropped, *_left_out(rows, plan)]
@@ -117,6 +139,7 @@ def _write(
         ),
         quotas=plan.quotas,
         batches=plan.order.shape[1],
+        difficulty=made.difficulty(known),
         plan_digest=plan_digest(planned),
         worst_rank=round(plan.worst_rank, 4),
         reward_weights={task: dict(weights) for task, weights in WEIGHTS.items()},

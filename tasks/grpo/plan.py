@@ -1,18 +1,19 @@
 """Which prompt stands in which batch, on which rank: a table, made before anything is trained.
 
-Takes ids, tasks and visual tokens, gives positions: every batch has the same number of prompts of
-each task, and its tokens are dealt to the ranks in a snake, largest first. Deterministic by seed.
+Takes tasks and visual tokens, gives positions: every batch has the same number of prompts of each
+task, and its tokens are dealt to the ranks in a snake, largest first. Deterministic by seed.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from earshot.errors import InputError
 from earshot.schemas.question import Task
@@ -44,14 +45,15 @@ class Plan:
 
 
 def make_plan(
-    tasks: Sequence[Task],
-    tokens: Sequence[int],
+    tasks: Sequence[Task] | pa.Array,
+    tokens: Sequence[int] | Ints,
     *,
     batch: int,
     ranks: int = 1,
     epochs: int = 1,
     seed: int = 0,
     quotas: Mapping[Task, int] | None = None,
+    bins: Ints | None = None,
 ) -> Plan:
     """Return the plan of prompts, whose order has to be the same each time (sort by id).
 
@@ -63,13 +65,17 @@ def make_plan(
         epochs: each has its own order.
         seed: of NumPy's PCG64, together with the epoch.
         quotas: prompts of each task a batch, `batch` together; default: as they are represented.
+        bins: of each prompt; an epoch begins with the lowest of every task (a curriculum).
 
     Raises:
         InputError: no batch can be filled.
     """
+    coded = pa.array(tasks, pa.string()).dictionary_encode()
+    codes = coded.indices.to_numpy(zero_copy_only=False)
     of_task = {
-        task: np.flatnonzero(np.array(tasks) == task) for task in sorted(set(tasks))
-    }  # a task a pool
+        task: np.flatnonzero(codes == code)
+        for task, code in sorted(zip(coded.dictionary.to_pylist(), range(9), strict=False))
+    }
     counts = {task: len(found) for task, found in of_task.items()}
     wanted = dict(quotas) if quotas else share(counts, batch)
     wanted = {task: quota for task, quota in wanted.items() if quota}
@@ -81,7 +87,10 @@ def make_plan(
         )
     sizes = np.asarray(tokens, dtype=np.int64)
     order = np.stack(
-        [_epoch(of_task, wanted, batches, sizes, ranks, seed, epoch) for epoch in range(epochs)]
+        [
+            _epoch(of_task, wanted, batches, sizes, ranks, seed, epoch, bins)
+            for epoch in range(epochs)
+        ]
     )
     left = len(tasks) - batches * batch
     return Plan(order, wanted, (left,) * epochs, _worst(sizes[order]))
@@ -123,13 +132,16 @@ def _epoch(
     ranks: int,
     seed: int,
     epoch: int,
+    bins: Ints | None,
 ) -> Ints:
     """Return (batches, ranks, slots) of one epoch."""
     rng = np.random.Generator(np.random.PCG64([seed, epoch]))
-    drawn = [
-        rng.permutation(of_task[task])[: batches * quotas[task]].reshape(batches, -1)
-        for task in sorted(quotas)
-    ]
+    drawn = []
+    for task in sorted(quotas):
+        taken = rng.permutation(of_task[task])[: batches * quotas[task]]
+        if bins is not None:
+            taken = taken[np.argsort(bins[taken], kind="stable")]
+        drawn.append(taken.reshape(batches, -1))
     members = np.concatenate(drawn, axis=1)
     # Equal sizes stay in the drawn order, so that no task keeps to one rank.
     members = rng.permuted(members, axis=1)
@@ -148,21 +160,50 @@ def _worst(tokens: Ints) -> float:
     return float((of_rank.max(axis=-1) / mean).mean())
 
 
-def plan_table(plan: Plan, sample_ids: Sequence[str], tokens: Sequence[int]) -> pa.Table:
+def plan_table(
+    plan: Plan, sample_ids: pa.Array | Sequence[str], tokens: Sequence[int] | Ints
+) -> pa.Table:
     """Return the plan as a table of `PlanRow`, in the order of the files."""
     index = plan.order.reshape(-1)
-    places = np.indices(plan.order.shape).reshape(4, -1).astype(np.int32)
-    names = ("epoch", "batch", "rank", "slot")
-    columns: dict[str, object] = dict(zip(names, map(pa.array, places), strict=True))
-    columns["sample_id"] = pa.array(sample_ids, pa.string()).take(pa.array(index))
-    columns["vision_tokens"] = pa.array(np.asarray(tokens, np.int32)[index])
-    return pa.table(columns, schema=PlanRow.ARROW)
+    ids = pa.array(sample_ids, pa.string()).take(pa.array(index))
+    return plan_rows(plan, 0, ids, np.asarray(tokens, np.int32)[index])
+
+
+def plan_rows(plan: Plan, first: int, sample_ids: pa.Array, tokens: Ints) -> pa.Table:
+    """Return rows of the plan, from row `first` on, about samples that are in its order."""
+    shape = plan.order.shape
+    at = np.arange(first, first + len(sample_ids))
+    columns: dict[str, object] = {}
+    for axis, name in ((3, "slot"), (2, "rank"), (1, "batch"), (0, "epoch")):
+        at, place = np.divmod(at, shape[axis])
+        columns[name] = pa.array(place, pa.int32())
+    columns["sample_id"], columns["vision_tokens"] = sample_ids, pa.array(tokens, pa.int32())
+    return pa.table({name: columns[name] for name in PlanRow.ARROW.names}, schema=PlanRow.ARROW)
 
 
 def plan_digest(table: pa.Table) -> str:
     """Return the sha256 of a plan's values, whatever file they stand in."""
-    digest = hashlib.sha256()
-    for name in ("epoch", "batch", "rank", "slot", "vision_tokens"):
-        digest.update(table[name].to_numpy().astype("<i4").tobytes())
-    digest.update("\n".join(table["sample_id"].to_pylist()).encode())
-    return digest.hexdigest()
+    return digest_of_rows([table])
+
+
+def digest_of_rows(tables: Iterable[pa.Table]) -> str:
+    """Return the sha256 of a plan that comes in pieces, in order; see `plan_digest`."""
+    names = ("epoch", "batch", "rank", "slot", "vision_tokens")
+    columns = {name: hashlib.sha256() for name in (*names, "sample_id")}
+    for table in tables:
+        for name in names:
+            columns[name].update(table[name].to_numpy().astype("<i4"))
+        ended = pc.binary_join_element_wise(table["sample_id"], "", "\n")
+        for chunk in ended.chunks:
+            columns["sample_id"].update(_text(chunk))
+    whole = hashlib.sha256()
+    for column in columns.values():
+        whole.update(column.digest())
+    return whole.hexdigest()
+
+
+def _text(strings: pa.Array) -> memoryview:
+    """Return the bytes of all strings, one behind the other."""
+    _, offsets, data = strings.buffers()
+    ends = np.frombuffer(offsets, np.int32)[[strings.offset, strings.offset + len(strings)]]
+    return memoryview(data or b"")[ends[0] : ends[1]]

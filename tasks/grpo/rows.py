@@ -6,6 +6,7 @@ question: in = rows + dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -22,6 +23,7 @@ from earshot.schemas.base import Interval
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.training import (
     ANSWER_SPEC,
+    DifficultyUse,
     DroppedRow,
     ExportConfig,
     TrainingBox,
@@ -29,6 +31,7 @@ from earshot.schemas.training import (
     TrainingRow,
 )
 from earshot.schemas.truth import Truth
+from earshot.tasks.grpo.difficulty import Known
 from earshot.tasks.grpo.footage import Clip, Footage
 from earshot.tasks.grpo.profiles import PROFILES, profile_text, see
 from earshot.tasks.grpo.truths import (
@@ -62,6 +65,18 @@ class Made:
     frames: dict[str, list[Path]] = field(default_factory=dict)
     sounds: dict[str, str] = field(default_factory=dict)
 
+    measured: int = 0
+
+    def difficulty(self, known: Known) -> DifficultyUse | None:
+        """Return which rollouts it went by; None where none were given."""
+        if known.digest is None:
+            return None
+        return DifficultyUse(
+            digest=known.digest,
+            measured=self.measured,
+            unmeasured=self.questions - self.measured,
+        )
+
     @property
     def questions(self) -> int:
         """How many went in."""
@@ -69,7 +84,12 @@ class Made:
 
 
 def make_rows(
-    release: Release, footage: Footage, config: ExportConfig, out: Path, scratch: Path
+    release: Release,
+    footage: Footage,
+    config: ExportConfig,
+    out: Path,
+    scratch: Path,
+    known: Known,
 ) -> Made:
     """Return the rows of the questions of a split.
 
@@ -79,6 +99,7 @@ def make_rows(
         config: how.
         out: folder of the export; sound goes to `out/audio`.
         scratch: folder for frames that are embedded later.
+        known: what stored rollouts say.
 
     Raises:
         InputError: a video is at fault and `on_fault` is stop.
@@ -87,17 +108,18 @@ def make_rows(
     made = Made()
     held_back = _held_back(release)
     # Releases from before there was a choice have no options.
-    known = [name for name in (*_COLUMNS, "options") if name in release.schema().names]
-    table = release.read(split=config.split, columns=known)
+    columns = [name for name in (*_COLUMNS, "options") if name in release.schema().names]
+    table = release.read(split=config.split, columns=columns)
     asked = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["question_id"]))
     for number, (video_id, rows) in enumerate(groupby(asked, key=lambda row: row["video_id"])):
         questions = list(rows)
+        made.measured += sum(known.find(row["question_id"]) is not None for row in questions)
         if video_id in held_back:
             fault = ItemError("evaluation_only", f"{video_id} is in the test split")
             made.dropped += [_dropped(row, fault) for row in questions]
             continue
         try:
-            maker = _Maker(release, footage.open(video_id), config)
+            maker = _Maker(release, footage.open(video_id), config, known)
             kept = list(maker.rows(questions, made.dropped))
             if kept:
                 _write_media(footage, maker, made, video_id, number, out, scratch)
@@ -146,8 +168,8 @@ def _write_media(
 class _Maker:
     """Makes the rows of one video."""
 
-    def __init__(self, release: Release, clip: Clip, config: ExportConfig) -> None:
-        self.release, self.clip, self.config = release, clip, config
+    def __init__(self, release: Release, clip: Clip, config: ExportConfig, known: Known) -> None:
+        self.release, self.clip, self.config, self.known = release, clip, config, known
         self.profile = PROFILES[config.profile]
         self.has_sound = self.profile.hears and clip.has_audio and config.dialect != "trl"
         try:
@@ -176,6 +198,11 @@ class _Maker:
     def _row(self, question: dict[str, Any]) -> TrainingRow:
         if found := [tag for tag in MEDIA_TAGS if tag in question["question"]]:
             raise UntellableError("media_tag", f"{found[0]} in {question['question']!r}")
+        hard = self.known.find(question["question_id"])
+        if hard is not None and hard.is_flat and self.config.zero_variance == "drop":
+            raise UntellableError(
+                "zero_variance", f"{hard.rollouts} rollouts, each worth {hard.reward_mean:g}"
+            )
         published = read_truth(question["truth_json"])
         native = (self.clip.width, self.clip.height)
         whole = in_space(published, self.space, native)
@@ -224,6 +251,9 @@ class _Maker:
             vision_tokens=self.seen.tokens,
             vision_tokens_profile=profile_text(self.profile, self.config),
             answer_tokens=tokens,
+            n_rollouts=hard and hard.rollouts,
+            reward_mean=hard and hard.reward_mean,
+            reward_std=hard and math.sqrt(hard.reward_variance),
         )
 
     def _told(self) -> str:

@@ -59,9 +59,11 @@ class BudgetOption(StrEnum):
     DROP = "drop"
 
 
-@grpo_app.callback()
-def about() -> None:
-    """Keep `export` a command of its own."""
+class VarianceOption(StrEnum):
+    """What a prompt does whose rollouts are all alike."""
+
+    KEEP = "keep"
+    DROP = "drop"
 
 
 @grpo_app.command("export")
@@ -111,6 +113,15 @@ def export(
         typer.Option("--quota", help="TASK=N prompts a batch (repeated); default: as they occur."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the order.")] = 42,
+    difficulty: Annotated[
+        Path | None, typer.Option("--difficulty", help="What `earshot grpo difficulty` wrote.")
+    ] = None,
+    zero_variance: Annotated[
+        VarianceOption, typer.Option("--zero-variance", help="All rollouts got one reward.")
+    ] = VarianceOption.KEEP,
+    curriculum: Annotated[
+        int, typer.Option("--curriculum", help="Parts of an epoch from easy to hard; 0: none.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Write a release's questions as the batches of a trainer, its rewards beside them."""
@@ -122,13 +133,49 @@ def export(
         on_fault=on_fault.value, over_budget=over_budget.value, check_media=check_media, fps=fps,
         max_frames=max_frames, max_frame_tokens=frame_tokens, completion_tokens=completion_tokens,
         thinking_tokens=thinking_tokens, batch_prompts=batch_prompts, ranks=ranks, epochs=epochs,
-        quotas=_quotas(quota or ()), seed=seed,
+        quotas=_quotas(quota or ()), seed=seed, zero_variance=zero_variance.value,
+        curriculum_bins=curriculum,
     )  # fmt: skip
-    manifest = write(Release(release), media_root, out, config)
+    manifest = write(Release(release), media_root, out, config, difficulty)
     if json:
         show.print_json(manifest.to_json())
     else:
         _print(manifest, out)
+
+
+@grpo_app.command("difficulty")
+def difficulty(
+    rollouts: Annotated[
+        list[Path], typer.Argument(help="JSON Lines or .parquet: sample_id, reward or completion.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    export_folder: Annotated[
+        Path | None,
+        typer.Option("--export", help="The export that was asked: scores completions, knows ids."),
+    ] = None,
+    pass_at: Annotated[
+        float, typer.Option("--pass-at", help="Reward that passes; a right answer has 2.")
+    ] = 1.5,
+    json: Json = False,
+) -> None:
+    """Measure how hard prompts were: mean, variance and pass rate of stored rollouts."""
+    from earshot.tasks.grpo.difficulty import summarise
+
+    said = summarise(rollouts, out, export_folder, pass_at)
+    if json:
+        show.print_json(said.model_dump(mode="json"))
+        return
+    show.say(f"rollouts  {said.rollouts:,} of {said.prompts:,} prompts")
+    for what, count in (("malformed", said.malformed), ("unknown", said.unknown)):
+        if count:
+            show.say(f"          {count:,} {what}: not read")
+    for problem in said.problems:
+        show.say(f"          {problem}")
+    show.say(f"reward    mean {said.reward_mean:.3f}, pass rate {said.pass_rate:.3f}")
+    show.say(f"          {said.zero_variance:,} prompts have one reward in all rollouts")
+    if said.prompts_without:
+        show.say(f"          {said.prompts_without:,} prompts of the export have no rollout")
+    show.say(f"table     {out}")
 
 
 def _config(**values: object) -> ExportConfig:
@@ -164,6 +211,9 @@ def _print(manifest: ExportManifest, out: Path) -> None:
     show.say(f"prompts   {manifest.prompts:,} of {manifest.questions:,} questions")
     for code, count in manifest.dropped.items():
         show.say(f"dropped   {count:,} {code}: {REASONS[code].sentence} {REASONS[code].remedy}")
+    if manifest.difficulty is not None:
+        used = manifest.difficulty
+        show.say(f"rollouts  of {used.measured:,} questions; {used.unmeasured:,} have none")
     for step, count in manifest.grid_steps.items():
         if step != "1":
             show.say(f"coarser   {count:,} prompts ask for a box every {step} s")

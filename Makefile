@@ -97,8 +97,8 @@ check: lint
 test-vision: $(STAMP)
 	test -d .venv-vision || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-vision
 	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet torch==2.13.0
-	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[vision]' --group dev
-	.venv-vision/bin/python -m pytest -q -m "not slow" $(SPREAD) tests/vision tests/tasks/test_tracker_contract.py
+	VIRTUAL_ENV=$(CURDIR)/.venv-vision $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[vision,reader]' --group dev
+	.venv-vision/bin/python -m pytest -q -m "not slow" $(SPREAD) tests/vision tests/tasks/test_tracker_contract.py tests/tasks/grpo/test_reader.py
 
 # All packages of a user's list side by side. sam2's build wants torch there first; NumPy is left to
 # the resolver, since label-studio-sdk's OpenCV has none newer than 2.2; the packages warn a lot.

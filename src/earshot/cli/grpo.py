@@ -178,6 +178,47 @@ def difficulty(
     show.say(f"table     {out}")
 
 
+@grpo_app.command("preview")
+def preview(
+    folder: Annotated[Path, typer.Argument(help="What `earshot grpo export` wrote.")],
+    batch: Annotated[int, typer.Option("--batch", help="Of the epoch, from 0.")] = 0,
+    epoch: Annotated[int, typer.Option("--epoch", help="From 0.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="HTML page with frames and boxes to write.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show a batch: rank, tokens, question and truth; with --out as a page with thumbnails."""
+    from earshot.tasks.grpo.preview import read_batch, write_preview
+
+    manifest, prompts = read_batch(folder, epoch, batch)
+    if out is not None:
+        write_preview(manifest, prompts, out)
+    if json:
+        rows = [{**p.place.model_dump(), "task": p.row.task, "question": p.row.question,
+                 "answer": p.row.answer, "answer_tokens": p.row.answer_tokens}
+                for p in prompts]  # fmt: skip
+        show.print_json({"batches": manifest.batches, "prompts": rows})
+        return
+    table = show.new_table()
+    for name in ("rank", "slot", "tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("task", "question", "truth"):
+        table.add_column(name, no_wrap=name == "task")
+    for one in prompts:
+        spans = ", ".join(f"{e.start_s:.1f}-{e.end_s:.1f} s" for e in one.row.gt_events)
+        boxes = sum(len(thing.boxes) for thing in one.row.gt_objects)
+        names = ", ".join(dict.fromkeys(thing.name for thing in one.row.gt_objects))
+        truth = "; ".join(
+            part for part in (spans, names, f"{boxes} boxes" if boxes else "") if part
+        )
+        place = (one.place.rank, one.place.slot, f"{one.row.vision_tokens:,}")
+        table.add_row(*map(str, place), one.row.task, one.row.question, truth or "none")
+    show.console.print(table)
+    if out is not None:
+        show.say(f"page      {out}")
+
+
 def _config(**values: object) -> ExportConfig:
     from pydantic import ValidationError
 

@@ -18,6 +18,7 @@ import numpy as np
 from earshot.errors import InputError, ItemError
 from earshot.geometry.spaces import NORM, BoxSpace
 from earshot.prompts.answering import train_prompt
+from earshot.prompts.tokens import count_tokens
 from earshot.rewards import score
 from earshot.schemas.base import Interval
 from earshot.schemas.ledger import REASONS
@@ -37,7 +38,6 @@ from earshot.tasks.grpo.profiles import PROFILES, profile_text, see
 from earshot.tasks.grpo.truths import (
     UntellableError,
     coarser,
-    count_tokens,
     in_space,
     read_truth,
     render,

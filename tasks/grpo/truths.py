@@ -7,7 +7,6 @@ the target's units alone. Published `norm` boxes have three decimals, so pixels 
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 from earshot.errors import ItemError
@@ -16,13 +15,6 @@ from earshot.geometry.spaces import NORM, BoxSpace, convert
 from earshot.rewards import grammar
 from earshot.schemas.question import GridRecord
 from earshot.schemas.truth import Truth, TruthObject, TruthTube
-
-TOKENS_RULE = "qwen2-pretokens"
-# Qwen's tokenizers split text like this before they merge; a digit is always a token of its own.
-_PIECES = re.compile(
-    r"[^\r\n\w]?[^\W\d_]+|\d| ?[^\s\w]+[\r\n]*|_+|\s*[\r\n]+|\s+(?!\S)|\s+", re.UNICODE
-)
-_LETTERS_A_TOKEN = 5
 
 
 class UntellableError(ItemError):
@@ -146,11 +138,3 @@ def render(truth: Truth) -> str:
     if parsed.status != "ok" or parsed.has_too_many_lines or parsed.has_too_many_blocks:
         raise UntellableError("over_cap", f"an answer of {len(text)} characters exceeds a cap")
     return text
-
-
-def count_tokens(text: str) -> int:
-    """Return about how many tokens a Qwen tokenizer makes of a text; for answers rather too many.
-
-    Exact in digits and white space, which are most of a box; words count a token in five letters.
-    """
-    return sum(max(1, -(-len(piece) // _LETTERS_A_TOKEN)) for piece in _PIECES.findall(text))

@@ -8,7 +8,7 @@ from earshot.geometry.spaces import REL1000, BoxSpace
 from earshot.rewards import score
 from earshot.schemas.question import GridRecord
 from earshot.schemas.truth import Truth, TruthObject, TruthTube
-from earshot.tasks.grpo.truths import UntellableError, coarser, count_tokens, in_space, render
+from earshot.tasks.grpo.truths import UntellableError, coarser, in_space, render
 from tests.factories import make_truth
 
 BOX = (0.2, 0.3, 0.5, 0.7)
@@ -66,9 +66,3 @@ def test_the_none_answer():
     truth = in_space(empty, REL1000, (640, 360))
     assert render(truth) == "<answer>\n<object>none</object>\n</answer>"
     assert score("spatial", render(truth), truth.canonical()).total == 2
-
-
-def test_every_digit_is_a_token():
-    """And a space before one: what a box line costs."""
-    pieces = ["1", ".", "4", ":", " [", "1", "5", "8", ",", " ", "3", "]\n"]
-    assert count_tokens("".join(pieces)) == len(pieces)

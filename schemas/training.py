@@ -104,6 +104,11 @@ class ExportConfig(Frozen):
         return self
 
     @property
+    def answer_budget(self) -> int:
+        """Tokens that an answer may have."""
+        return self.completion_tokens - self.thinking_tokens
+
+    @property
     def wants_difficulty(self) -> bool:
         """Whether stored rollouts are needed."""
         return self.zero_variance == "drop" or self.curriculum_bins > 0

@@ -196,6 +196,36 @@ class Known:
         self.digest = digest(self.table) if given else None
         self._at = {name: at for at, name in enumerate(self.table["sample_id"].to_pylist())}
 
+        self._flat = (
+            pc.and_(
+                pc.equal(self.table["reward_min"], self.table["reward_max"]),
+                pc.greater(self.table["rollouts"], 1),
+            )
+            .to_numpy()
+            .astype(bool)
+        )
+
+    def positions(self, sample_ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """Return where each prompt is in the table; -1: nowhere."""
+        if not self._at:
+            return np.full(len(sample_ids), -1)
+        return np.array([self._at.get(name, -1) for name in sample_ids.to_pylist()], np.int64)
+
+    def is_flat(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Tell which of some positions are of prompts whose rollouts all got one reward."""
+        found: npt.NDArray[np.bool_] = np.append(self._flat, False)[at]
+        return found
+
+    def columns(self, at: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
+        """Return what training rows say of rollouts, null where nothing is known."""
+        index = pa.array(at, mask=at < 0)
+        std = pc.sqrt(self.table["reward_variance"])
+        return {
+            "n_rollouts": self.table["rollouts"].take(index),
+            "reward_mean": self.table["reward_mean"].take(index),
+            "reward_std": std.take(index),
+        }
+
     def find(self, sample_id: str) -> DifficultyRow | None:
         """Return what the rollouts of a prompt were worth."""
         at = self._at.get(sample_id)
@@ -224,7 +254,9 @@ def bins_of(
         means: (n,) mean reward, NaN where there is no rollout.
         count: number of bins.
     """
-    coded = pa.array(tasks, pa.string()).dictionary_encode().indices.to_numpy()
+    if not isinstance(tasks, pa.DictionaryArray):
+        tasks = pa.array(tasks, pa.string()).dictionary_encode()
+    coded = tasks.indices.to_numpy()
     bins = np.full(len(means), count // 2, np.int64)
     for code in np.unique(coded):
         mine = np.flatnonzero((coded == code) & ~np.isnan(means))

@@ -1,6 +1,8 @@
 """Exports a release for a trainer: neutral rows, the trainer's files, its rewards, the plan.
 
 Takes a release, a folder of videos and a configuration; gives a folder that is whole or not there.
+Rows go over the disk into the order of the plan: in memory are some thousand of them, and about
+forty bytes for each of the others.
 """
 
 from __future__ import annotations
@@ -9,23 +11,30 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from earshot import __version__
 from earshot.errors import InputError
 from earshot.prompts.answering import train_prompt_version
 from earshot.rewards import WEIGHTS
-from earshot.schemas.arrow import to_table
+from earshot.schemas.question import Task
 from earshot.schemas.release import MANIFEST
 from earshot.schemas.training import (
+    DifficultyUse,
     DroppedRow,
     ExportConfig,
     ExportManifest,
+    PlanRow,
     TrainingRow,
 )
 from earshot.store.workspace import temporary_name
@@ -33,12 +42,19 @@ from earshot.tasks.grpo.dialects import DIALECTS
 from earshot.tasks.grpo.dialects.made import Batch
 from earshot.tasks.grpo.difficulty import Known, bins_of, read_difficulty
 from earshot.tasks.grpo.footage import Footage
-from earshot.tasks.grpo.plan import Plan, make_plan, plan_digest, plan_table
-from earshot.tasks.grpo.rows import Made, make_rows
+from earshot.tasks.grpo.plan import Plan, PlanDigest, make_plan, plan_rows
+from earshot.tasks.grpo.rows import RowMaker
+from earshot.tasks.grpo.spool import Spool
 from earshot.tasks.releases.release import Release
 
-CHUNK_ROWS = 256
-"""Rows that are in memory with their pictures at a time."""
+IMAGE_ROWS, GROUP_ROWS = 256, 2_048
+"""Rows with their pictures in memory at a time; rows of a row group."""
+ROWS, PLAN, DROPPED = "rows.parquet", "plan.parquet", "dropped.parquet"
+_TASKS: tuple[Task, ...] = get_args(Task)
+_REPETITIVE = [
+    "release", "video_id", "video_uri", "video_path", "video_sha256", "task", "branch", "split",
+    "system_prompt", "answer_spec", "box_space", "vision_tokens_profile", "question",
+]  # fmt: skip
 
 
 def export(
@@ -75,12 +91,13 @@ def export(
         )
     known = Known(None if difficulty is None else read_difficulty(difficulty))
     folder = target.with_name(temporary_name(target.name))
-    scratch = target.with_name(temporary_name(target.name, "frames"))
+    scratch = target.with_name(temporary_name(target.name, "scratch"))
     folder.mkdir(parents=True)
+    scratch.mkdir()
     try:
         with Footage(release, Path(media_root), config) as footage:
-            made = make_rows(release, footage, config, folder, scratch, known)
-        manifest = _write(release, made, folder, target, config, known)
+            maker = RowMaker(release, footage, config, folder, scratch, known)
+            manifest = _Export(release, maker, folder, scratch, target, config, known).write()
         folder.replace(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -88,101 +105,168 @@ def export(
     return manifest
 
 
-def _write(
-    release: Release,
-    made: Made,
-    folder: Path,
-    target: Path,
-    config: ExportConfig,
-    known: Known,
-) -> ExportManifest:
-    rows = made.rows
-    tasks = [row.task for row in rows]
-    means = np.array([row.reward_mean for row in rows], dtype=np.float64)
-    bins = bins_of(tasks, means, config.curriculum_bins) if config.curriculum_bins else None
-    plan = make_plan(
-        tasks,
-        [row.vision_tokens for row in rows],
-        batch=config.batch_prompts,
-        ranks=config.ranks,
-        epochs=config.epochs,
-        seed=config.seed,
-        quotas=config.quotas,
-        bins=bins,
-    )
-    planned = plan_table(plan, [r.sample_id for r in rows], [r.vision_tokens for r in rows])
-    dropped = [*made.dropped, *_left_out(rows, plan)]
-    names = ["rows.parquet", "plan.parquet", "dropped.parquet"]
-    _write_rows(rows, plan, folder / names[0])
-    pq.write_table(planned, folder / names[1], compression="zstd")
-    dropped.sort(key=lambda row: row.sample_id)
-    pq.write_table(to_table(DroppedRow, dropped), folder / names[2], compression="zstd")
-    dialect = DIALECTS[config.dialect]
-    names += dialect.write(_batches(made, plan, target), folder, config)
-    if config.objective == "grpo":
-        names.append(_write_adapter(dialect.adapter, folder))
-    used = {int(index) for index in plan.prompts}
-    names += sorted({made.sounds[r.video_id] for r in rows if r.video_id in made.sounds})
-    manifest = ExportManifest(
-        release=release.name,
-        release_pin=release.pin,
-        code_version=__version__,
-        prompt_version=train_prompt_version(),
-        config=config,
-        questions=made.questions,
-        prompts=len(used),
-        rows=plan.order.size,
-        dropped=dict(sorted(Counter(row.reason_code for row in dropped).items())),
-        left_out=plan.left_out,
-        grid_steps=dict(
-            sorted(Counter(f"{rows[at].grid_step_s:g}" for at in sorted(used)).items())
-        ),
-        quotas=plan.quotas,
-        batches=plan.order.shape[1],
-        difficulty=made.difficulty(known),
-        plan_digest=plan_digest(planned),
-        worst_rank=round(plan.worst_rank, 4),
-        reward_weights={task: dict(weights) for task, weights in WEIGHTS.items()},
-        files={name: _sha256(folder / name) for name in names},
-    )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return manifest
+@dataclass
+class _Facts:
+    """What the plan is made of, an array a chunk."""
+
+    tasks: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    tokens: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    means: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    steps: list[npt.NDArray[np.float64]] = field(default_factory=list)
+
+    def add(self, rows: pa.Table) -> None:
+        self.tasks.append(pc.index_in(rows["task"], pa.array(_TASKS)).to_numpy())
+        self.tokens.append(rows["vision_tokens"].to_numpy())
+        self.means.append(rows["reward_mean"].to_numpy())
+        self.steps.append(rows["grid_step_s"].to_numpy())
 
 
-def _left_out(rows: list[TrainingRow], plan: Plan) -> list[DroppedRow]:
-    """Return a dropped row for each prompt that stands in no epoch."""
-    used = {int(index) for index in plan.prompts}
-    return [
-        DroppedRow(
-            sample_id=row.sample_id,
-            video_id=row.video_id,
-            task=row.task,
-            status="filtered",
-            reason_code="no_full_batch",
-            message=f"{plan.quotas.get(row.task, 0)} {row.task} prompts a batch in "
-            f"{plan.order.shape[1]} batches of {plan.order.shape[0]} epochs",
+class _Export:
+    """An export while it is written."""
+
+    def __init__(
+        self,
+        release: Release,
+        maker: RowMaker,
+        folder: Path,
+        scratch: Path,
+        target: Path,
+        config: ExportConfig,
+        known: Known,
+    ) -> None:
+        self._release, self._maker, self._config, self._known = release, maker, config, known
+        self._folder, self._target = folder, target
+        self._spool = Spool(scratch, TrainingRow.ARROW)
+        self._dropped: Counter[str] = Counter()
+        self._digest = PlanDigest()
+        self._questions = 0
+
+    def write(self) -> ExportManifest:
+        """Write all files."""
+        config, facts = self._config, _Facts()
+        with pq.ParquetWriter(
+            self._folder / DROPPED, DroppedRow.ARROW, compression="zstd"
+        ) as dropped:
+            self._spool.write(self._made(facts, dropped))
+            tasks = pa.DictionaryArray.from_arrays(pa.array(_joined(facts.tasks)), list(_TASKS))
+            tokens, means = _joined(facts.tokens), _joined(facts.means)
+            plan = make_plan(
+                tasks,
+                tokens,
+                batch=config.batch_prompts,
+                ranks=config.ranks,
+                epochs=config.epochs,
+                seed=config.seed,
+                quotas=config.quotas,
+                bins=bins_of(tasks, means, config.curriculum_bins)
+                if config.curriculum_bins
+                else None,
+            )
+            for table in self._spool.left_out(plan.order.reshape(-1)):
+                self._drop(dropped, _left_out(table, plan))
+        dialect = DIALECTS[config.dialect]
+        names = [ROWS, PLAN, DROPPED, *dialect.write(self._batches(plan), self._folder, config)]
+        if config.objective == "grpo":
+            names.append(_write_adapter(dialect.adapter, self._folder))
+        names += sorted(
+            name for name in self._maker.sounds.values() if (self._folder / name).is_file()
         )
-        for at, row in enumerate(rows)
-        if at not in used
-    ]
+        manifest = self._manifest(plan, _joined(facts.steps), names)
+        text = manifest.model_dump_json(indent=1) + "\n"
+        (self._folder / MANIFEST).write_text(text, encoding="utf-8")
+        return manifest
+
+    def _made(self, facts: _Facts, dropped: pq.ParquetWriter) -> Iterator[pa.Table]:
+        for chunk in self._maker.chunks():
+            self._questions += chunk.rows.num_rows + len(chunk.dropped)
+            facts.add(chunk.rows)
+            rows = [row.model_dump() for row in chunk.dropped]
+            self._drop(dropped, pa.Table.from_pylist(rows, schema=DroppedRow.ARROW))
+            yield chunk.rows
+
+    def _drop(self, out: pq.ParquetWriter, rows: pa.Table) -> None:
+        self._dropped.update(rows["reason_code"].to_pylist())
+        if rows.num_rows:
+            out.write_table(rows)
+
+    def _batches(self, plan: Plan) -> Iterator[Batch]:
+        """Yield the rows in the order of the plan, written as they pass; sounds are named."""
+        sounds = {v: str(self._target / name) for v, name in self._maker.sounds.items()}
+        first = 0
+        with ExitStack() as files:
+            rows_file = files.enter_context(
+                pq.ParquetWriter(
+                    self._folder / ROWS, TrainingRow.ARROW, compression="zstd",
+                    use_dictionary=_REPETITIVE,
+                )
+            )  # fmt: skip
+            plan_file = files.enter_context(
+                pq.ParquetWriter(self._folder / PLAN, PlanRow.ARROW, compression="zstd")
+            )
+            for table in self._spool.in_order(plan.order.reshape(-1)):
+                tokens = table["vision_tokens"].to_numpy()
+                planned = plan_rows(plan, first, table["sample_id"], tokens)
+                self._digest.update(planned)
+                plan_file.write_table(planned)
+                rows_file.write_table(table, row_group_size=GROUP_ROWS)
+                step = IMAGE_ROWS if self._maker.frames else table.num_rows
+                for begin in range(0, table.num_rows, step):
+                    part = table.slice(begin, step)
+                    yield Batch(first + begin, part, self._maker.frames, sounds)
+                first += table.num_rows
+
+    def _manifest(
+        self, plan: Plan, steps: npt.NDArray[np.float64], names: list[str]
+    ) -> ExportManifest:
+        used = plan.prompts
+        values, counts = np.unique(steps[used], return_counts=True)
+        return ExportManifest(
+            release=self._release.name,
+            release_pin=self._release.pin,
+            code_version=__version__,
+            prompt_version=train_prompt_version(),
+            config=self._config,
+            questions=self._questions,
+            prompts=len(used),
+            rows=plan.order.size,
+            dropped=dict(sorted(self._dropped.items())),
+            left_out=plan.left_out,
+            grid_steps={f"{v:g}": c for v, c in zip(values, counts.tolist(), strict=True)},
+            quotas=plan.quotas,
+            batches=plan.order.shape[1],
+            difficulty=self._difficulty(),
+            plan_digest=self._digest.hex(),
+            worst_rank=round(plan.worst_rank, 4),
+            reward_weights={task: dict(weights) for task, weights in WEIGHTS.items()},
+            files={name: _sha256(self._folder / name) for name in names},
+        )
+
+    def _difficulty(self) -> DifficultyUse | None:
+        if self._known.digest is None:
+            return None
+        measured = self._maker.measured
+        return DifficultyUse(
+            digest=self._known.digest, measured=measured, unmeasured=self._questions - measured
+        )
 
 
-def _write_rows(rows: list[TrainingRow], plan: Plan, path: Path) -> None:
-    order = plan.order.reshape(-1)
-    with pq.ParquetWriter(path, to_table(TrainingRow, []).schema, compression="zstd") as file:
-        for first in range(0, len(order), CHUNK_ROWS):
-            chunk = [rows[int(at)] for at in order[first : first + CHUNK_ROWS]]
-            table: pa.Table = to_table(TrainingRow, chunk)
-            file.write_table(table)
+def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
-def _batches(made: Made, plan: Plan, target: Path) -> Iterator[Batch]:
-    """Yield the rows in the order of the plan; sounds are named where they will lie."""
-    order = plan.order.reshape(-1)
-    sounds = {video_id: str(target / name) for video_id, name in made.sounds.items()}
-    for first in range(0, len(order), CHUNK_ROWS):
-        rows = [made.rows[int(at)] for at in order[first : first + CHUNK_ROWS]]
-        yield Batch(first, rows, made.frames, sounds)
+def _left_out(rows: pa.Table, plan: Plan) -> pa.Table:
+    """Return a dropped row for each prompt that stands in no epoch."""
+    epochs, batches = plan.order.shape[:2]
+    why = {
+        task: f"{plan.quotas.get(task, 0)} {task} prompts a batch in {batches} batches of "
+        f"{epochs} epochs"
+        for task in _TASKS
+    }
+    told = pa.array(list(why.values())).take(pc.index_in(rows["task"], pa.array(list(why))))
+    columns = {name: rows[name] for name in ("sample_id", "video_id", "task")}
+    columns["status"] = pa.array(["filtered"] * rows.num_rows)
+    columns["reason_code"] = pa.array(["no_full_batch"] * rows.num_rows)
+    return pa.table({**columns, "message": told}, schema=DroppedRow.ARROW)
 
 
 def _write_adapter(name: str, folder: Path) -> str:

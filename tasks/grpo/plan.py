@@ -7,7 +7,7 @@ task, and its tokens are dealt to the ranks in a snake, largest first. Determini
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,12 +70,11 @@ def make_plan(
     Raises:
         InputError: no batch can be filled.
     """
-    coded = pa.array(tasks, pa.string()).dictionary_encode()
+    coded = tasks if isinstance(tasks, pa.DictionaryArray) else _coded(tasks)
     codes = coded.indices.to_numpy(zero_copy_only=False)
-    of_task = {
-        task: np.flatnonzero(codes == code)
-        for task, code in sorted(zip(coded.dictionary.to_pylist(), range(9), strict=False))
-    }
+    numbered = enumerate(coded.dictionary.to_pylist())
+    of_task = {task: np.flatnonzero(codes == code) for code, task in numbered}
+    of_task = {task: of_task[task] for task in sorted(of_task) if len(of_task[task])}
     counts = {task: len(found) for task, found in of_task.items()}
     wanted = dict(quotas) if quotas else share(counts, batch)
     wanted = {task: quota for task, quota in wanted.items() if quota}
@@ -94,6 +93,10 @@ def make_plan(
     )
     left = len(tasks) - batches * batch
     return Plan(order, wanted, (left,) * epochs, _worst(sizes[order]))
+
+
+def _coded(tasks: Sequence[Task] | pa.Array) -> pa.DictionaryArray:
+    return pa.array(tasks, pa.string()).dictionary_encode()
 
 
 def share(counts: Mapping[Task, int], batch: int) -> dict[Task, int]:
@@ -183,23 +186,32 @@ def plan_rows(plan: Plan, first: int, sample_ids: pa.Array, tokens: Ints) -> pa.
 
 def plan_digest(table: pa.Table) -> str:
     """Return the sha256 of a plan's values, whatever file they stand in."""
-    return digest_of_rows([table])
+    digest = PlanDigest()
+    digest.update(table)
+    return digest.hex()
 
 
-def digest_of_rows(tables: Iterable[pa.Table]) -> str:
-    """Return the sha256 of a plan that comes in pieces, in order; see `plan_digest`."""
-    names = ("epoch", "batch", "rank", "slot", "vision_tokens")
-    columns = {name: hashlib.sha256() for name in (*names, "sample_id")}
-    for table in tables:
-        for name in names:
-            columns[name].update(table[name].to_numpy().astype("<i4"))
-        ended = pc.binary_join_element_wise(table["sample_id"], "", "\n")
-        for chunk in ended.chunks:
-            columns["sample_id"].update(_text(chunk))
-    whole = hashlib.sha256()
-    for column in columns.values():
-        whole.update(column.digest())
-    return whole.hexdigest()
+class PlanDigest:
+    """The digest of a plan that comes in pieces, in order; see `plan_digest`."""
+
+    def __init__(self) -> None:
+        self._columns = {name: hashlib.sha256() for name in PlanRow.ARROW.names}
+
+    def update(self, table: pa.Table) -> None:
+        """Take the next rows."""
+        for name, column in self._columns.items():
+            if name == "sample_id":
+                for chunk in pc.binary_join_element_wise(table[name], "", "\n").chunks:
+                    column.update(_text(chunk))
+            else:
+                column.update(np.ascontiguousarray(table[name].to_numpy(), "<i4"))
+
+    def hex(self) -> str:
+        """Return the sha256."""
+        whole = hashlib.sha256()
+        for column in self._columns.values():
+            whole.update(column.digest())
+        return whole.hexdigest()
 
 
 def _text(strings: pa.Array) -> memoryview:

@@ -1,97 +1,49 @@
 """Neutral training rows of a release's questions, or why a question is none.
 
-Takes a release and its footage; gives rows sorted by id, and a dropped row for every other
-question: in = rows + dropped.
+Takes a release and its footage; gives rows in the release's order, a chunk at a time, and a dropped
+row for every other question: in = rows + dropped.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from earshot.errors import InputError, ItemError
-from earshot.geometry.spaces import NORM, BoxSpace
-from earshot.prompts.answering import train_prompt
-from earshot.prompts.tokens import count_tokens
-from earshot.rewards import score
-from earshot.schemas.base import Interval
 from earshot.schemas.ledger import REASONS
-from earshot.schemas.training import (
-    ANSWER_SPEC,
-    DifficultyUse,
-    DroppedRow,
-    ExportConfig,
-    TrainingBox,
-    TrainingObject,
-    TrainingRow,
-)
-from earshot.schemas.truth import Truth
+from earshot.schemas.training import DroppedRow, ExportConfig, TrainingRow
 from earshot.tasks.grpo.difficulty import Known
-from earshot.tasks.grpo.footage import Clip, Footage
-from earshot.tasks.grpo.profiles import PROFILES, profile_text, see
-from earshot.tasks.grpo.truths import (
-    UntellableError,
-    coarser,
-    in_space,
-    read_truth,
-    render,
-)
+from earshot.tasks.grpo.footage import Footage
+from earshot.tasks.grpo.maker import Maker
+from earshot.tasks.grpo.ordinary import ordinary_rows
+from earshot.tasks.releases.in_order import ByVideo, read_batches
 from earshot.tasks.releases.release import Release
 
-MEDIA_TAGS = ("<image>", "<video>", "<audio>")
+CHUNK_ROWS = 8_192
+"""Questions that are in memory at a time."""
 _COLUMNS = (
-    "question_id", "video_id", "split", "task", "branch", "question", "truth_json",
+    "question_id", "video_id", "split", "task", "branch", "question", "options", "truth_json",
 )  # fmt: skip
-_SLACK_S = 1e-6
+
+Opened = Mapping[str, Maker | ItemError]
 
 
-@dataclass
-class Made:
-    """The rows of an export, what was dropped, and the files beside them.
+@dataclass(frozen=True)
+class Chunk:
+    """Some of an export's rows (`TrainingRow`), and what was dropped between them."""
 
-    Attributes:
-        frames: video_id -> JPEG files of its seen frames, where the dialect shows images.
-        sounds: video_id -> name of its WAV file in the export, where the dialect carries sound.
-    """
-
-    rows: list[TrainingRow] = field(default_factory=list)
-    dropped: list[DroppedRow] = field(default_factory=list)
-    frames: dict[str, list[Path]] = field(default_factory=dict)
-    sounds: dict[str, str] = field(default_factory=dict)
-
-    measured: int = 0
-
-    def difficulty(self, known: Known) -> DifficultyUse | None:
-        """Return which rollouts it went by; None where none were given."""
-        if known.digest is None:
-            return None
-        return DifficultyUse(
-            digest=known.digest,
-            measured=self.measured,
-            unmeasured=self.questions - self.measured,
-        )
-
-    @property
-    def questions(self) -> int:
-        """How many went in."""
-        return len(self.rows) + len(self.dropped)
+    rows: pa.Table
+    dropped: list[DroppedRow]
 
 
-def make_rows(
-    release: Release,
-    footage: Footage,
-    config: ExportConfig,
-    out: Path,
-    scratch: Path,
-    known: Known,
-) -> Made:
-    """Return the rows of the questions of a split.
+class RowMaker:
+    """Makes the rows of the questions of a split.
 
     Args:
         release: to export.
@@ -101,43 +53,125 @@ def make_rows(
         scratch: folder for frames that are embedded later.
         known: what stored rollouts say.
 
-    Raises:
-        InputError: a video is at fault and `on_fault` is stop.
-        ReleaseError: the release has no such split.
+    Attributes:
+        frames: video_id -> JPEG files of its seen frames, where the dialect shows images.
+        sounds: video_id -> name of its WAV file in the export, where the dialect carries sound.
+        measured: questions that have stored rollouts.
     """
-    made = Made()
-    held_back = _held_back(release)
-    # Releases from before there was a choice have no options.
-    columns = [name for name in (*_COLUMNS, "options") if name in release.schema().names]
-    table = release.read(split=config.split, columns=columns)
-    asked = sorted(table.to_pylist(), key=lambda row: (row["video_id"], row["question_id"]))
-    for number, (video_id, rows) in enumerate(groupby(asked, key=lambda row: row["video_id"])):
-        questions = list(rows)
-        made.measured += sum(known.find(row["question_id"]) is not None for row in questions)
-        if video_id in held_back:
-            fault = ItemError("evaluation_only", f"{video_id} is in the test split")
-            made.dropped += [_dropped(row, fault) for row in questions]
-            continue
-        try:
-            maker = _Maker(release, footage.open(video_id), config, known)
-            kept = list(maker.rows(questions, made.dropped))
-            if kept:
-                _write_media(footage, maker, made, video_id, number, out, scratch)
-        except ItemError as fault:
-            _stop(fault, video_id, config)
-            dealt = {row.sample_id for row in made.dropped}
-            left = [row for row in questions if row["question_id"] not in dealt]
-            made.dropped += [_dropped(row, fault) for row in left]
+
+    def __init__(
+        self,
+        release: Release,
+        footage: Footage,
+        config: ExportConfig,
+        out: Path,
+        scratch: Path,
+        known: Known,
+    ) -> None:
+        self.frames: dict[str, list[Path]] = {}
+        self.sounds: dict[str, str] = {}
+        self.measured = 0
+        self._release, self._footage, self._config, self._known = release, footage, config, known
+        self._out, self._scratch = out, scratch
+        self._splits = ByVideo(release, "splits", ("split",))
+        self._last: dict[str, Maker | ItemError] = {}
+        self._written = 0
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all rows.
+
+        Raises:
+            InputError: a video is at fault and `on_fault` is stop.
+            ReleaseError: the release has no such split.
+        """
+        for asked in read_batches(self._release, self._config.split, _COLUMNS, CHUNK_ROWS):
+            chunk = self._chunk(asked)
+            if len(chunk.dropped) + chunk.rows.num_rows != asked.num_rows:
+                raise RuntimeError(f"{asked.num_rows} questions went in, others came out")
+            yield chunk
+
+    def _chunk(self, asked: pa.Table) -> Chunk:
+        coded = asked["video_id"].combine_chunks().dictionary_encode()
+        opened = self._open(coded.dictionary.to_pylist())
+        at = self._known.positions(asked["question_id"])
+        self.measured += int((at >= 0).sum())
+        numbers, fast = ordinary_rows(asked, list(opened.values()), coded.indices, self._known, at)
+        dropped: list[DroppedRow] = []
+        made: list[TrainingRow] = []
+        kept: list[int] = []
+        others = np.setdiff1d(np.arange(asked.num_rows), numbers)
+        for number, question in zip(others, asked.take(others).to_pylist(), strict=True):
+            maker = opened[question["video_id"]]
+            if isinstance(maker, ItemError):
+                dropped.append(_dropped(question, maker))
+                continue
+            try:
+                hard = self._known.find(question["question_id"])
+                made.append(maker.row(question, hard))
+                kept.append(int(number))
+            except ItemError as fault:
+                dropped.append(_dropped(question, fault))
+        slow = pa.Table.from_pylist([row.model_dump() for row in made], schema=TrainingRow.ARROW)
+        rows = slow if not len(numbers) else fast
+        if len(numbers) and made:
+            order = np.argsort(np.concatenate([numbers, kept]), kind="stable")
+            rows = pa.concat_tables([fast, slow]).combine_chunks().take(order)
+        return self._with_media(rows, dropped, opened)
+
+    def _open(self, ids: list[str]) -> Opened:
+        """Return each video opened, or why it is not; the last ones may be asked for again."""
+        self._footage.load(ids)
+        splits = self._splits.find(ids)
+        found: dict[str, Maker | ItemError] = {}
+        for video_id in ids:
+            if video_id in self._last:
+                found[video_id] = self._last[video_id]
+                continue
+            # Whatever split a question of its says.
+            if splits.get(video_id, {}).get("split") == "test":
+                found[video_id] = ItemError("evaluation_only", f"{video_id} is in the test split")
+                continue
+            try:
+                clip = self._footage.open(video_id)
+                found[video_id] = Maker(self._release, clip, self._config)
+            except ItemError as fault:
+                _stop(fault, video_id, self._config)
+                found[video_id] = fault
+        self._last = dict(list(found.items())[-1:])
+        return found
+
+    def _with_media(self, rows: pa.Table, dropped: list[DroppedRow], opened: Opened) -> Chunk:
+        """Write the media of the rows; where that fails the rows of the video are dropped."""
+        for video_id, maker in opened.items():
+            if isinstance(maker, ItemError) or not (maker.has_sound or maker.has_images):
+                continue
+            is_its = pc.equal(rows["video_id"], video_id)
+            if not pc.any(is_its).as_py() or video_id in self.frames or video_id in self.sounds:
+                continue
+            try:
+                self._write_media(video_id, maker)
+            except ItemError as fault:
+                _stop(fault, video_id, self._config)
+                lost = rows.filter(is_its).select(["sample_id", "video_id", "task"])
+                lost = lost.rename_columns(["question_id", "video_id", "task"])
+                dropped += [_dropped(row, fault) for row in lost.to_pylist()]
+                rows = rows.filter(pc.invert(is_its))
+                self._last = {
+                    name: fault if name == video_id else m for name, m in self._last.items()
+                }
+        return Chunk(rows, dropped)
+
+    def _write_media(self, video_id: str, maker: Maker) -> None:
+        number = f"{self._written:06d}"
+        self._written += 1
+        if maker.has_images:
+            self.frames[video_id] = self._footage.write_frames(
+                maker.clip, maker.seen, self._scratch / number
+            )
         else:
-            made.rows += kept
-    made.rows.sort(key=lambda row: row.sample_id)
-    return made
-
-
-def _held_back(release: Release) -> frozenset[str]:
-    """Return the videos that are for evaluation, whatever split a question of theirs says."""
-    rows = release.read("splits", columns=["video_id", "split"], filters=[("split", "=", "test")])
-    return frozenset(rows["video_id"].to_pylist())
+            name = f"audio/{number}.wav"
+            self._footage.write_sound(maker.clip, self._out / name)
+            self.sounds[video_id] = name
 
 
 def _stop(fault: ItemError, video_id: str, config: ExportConfig) -> None:
@@ -146,182 +180,6 @@ def _stop(fault: ItemError, video_id: str, config: ExportConfig) -> None:
             f"{video_id}: {fault} ({fault.code}). {REASONS[fault.code].remedy} Or leave out such "
             "videos with --on-fault drop"
         ) from fault
-
-
-def _write_media(
-    footage: Footage,
-    maker: _Maker,
-    made: Made,
-    video_id: str,
-    number: int,
-    out: Path,
-    scratch: Path,
-) -> None:
-    if maker.config.dialect == "trl":
-        folder = scratch / f"{number:06d}"
-        made.frames[video_id] = footage.write_frames(maker.clip, maker.seen, folder)
-    elif maker.has_sound:
-        made.sounds[video_id] = f"audio/{number:06d}.wav"
-        footage.write_sound(maker.clip, out / made.sounds[video_id])
-
-
-class _Maker:
-    """Makes the rows of one video."""
-
-    def __init__(self, release: Release, clip: Clip, config: ExportConfig, known: Known) -> None:
-        self.release, self.clip, self.config, self.known = release, clip, config, known
-        self.profile = PROFILES[config.profile]
-        self.has_sound = self.profile.hears and clip.has_audio and config.dialect != "trl"
-        try:
-            self.seen = see(
-                self.profile, config, n_frames=clip.n_frames, fps=clip.fps, width=clip.width,
-                height=clip.height,
-            )  # fmt: skip
-        except ValueError as error:
-            raise UntellableError("sparse_frames", f"{clip.path.name}: {error}") from error
-        width, height = self.seen.size_px
-        if self.profile.box_space == "resized_px":
-            self.space = BoxSpace("resized_px", width, height)
-        else:
-            self.space = BoxSpace(self.profile.box_space)
-
-    def rows(
-        self, questions: list[dict[str, Any]], dropped: list[DroppedRow]
-    ) -> Iterator[TrainingRow]:
-        """Yield a row a question; what can't be told is appended to `dropped`."""
-        for question in questions:
-            try:
-                yield self._row(question)
-            except UntellableError as fault:
-                dropped.append(_dropped(question, fault))
-
-    def _row(self, question: dict[str, Any]) -> TrainingRow:
-        if found := [tag for tag in MEDIA_TAGS if tag in question["question"]]:
-            raise UntellableError("media_tag", f"{found[0]} in {question['question']!r}")
-        hard = self.known.find(question["question_id"])
-        if hard is not None and hard.is_flat and self.config.zero_variance == "drop":
-            raise UntellableError(
-                "zero_variance", f"{hard.rollouts} rollouts, each worth {hard.reward_mean:g}"
-            )
-        published = read_truth(question["truth_json"])
-        native = (self.clip.width, self.clip.height)
-        whole = in_space(published, self.space, native)
-        truth, answer, tokens = self._fitting(whole)
-        truth_json = truth.canonical()
-        scored = score(truth.task, answer, truth_json)
-        # Two parts of earshot disagree if the right answer is not right: no row may say so.
-        if scored.total != 2:
-            raise RuntimeError(
-                f"{question['question_id']}: its own answer scores {scored}; report it as a bug"
-            )
-        return TrainingRow(
-            sample_id=question["question_id"],
-            release=self.release.name,
-            video_id=question["video_id"],
-            video_uri=self.clip.uri,
-            video_path=str(self.clip.path.absolute()),
-            video_sha256=self.clip.sha256,
-            task=truth.task,
-            branch=truth.branch,
-            split=question["split"],
-            system_prompt=train_prompt(
-                truth.task, self.space.kind, self.seen.size_px, truth.grid.step_s, self._told()
-            ),
-            question=question["question"],
-            answer=answer,
-            answer_spec=ANSWER_SPEC,
-            options=tuple(question.get("options", ())),
-            duration_s=self.clip.duration_s,
-            native_fps=self.clip.fps,
-            width=self.clip.width,
-            height=self.clip.height,
-            n_frames=self.clip.n_frames,
-            has_audio=self.clip.has_audio,
-            clip_start_s=0.0,
-            clip_end_s=self.clip.duration_s,
-            gt_events=tuple(Interval(start_s=a, end_s=b) for a, b in truth.intervals),
-            gt_objects=_objects(published, native),
-            truth_json=truth_json,
-            box_space=self.space.kind,
-            model_width=self.seen.size_px[0],
-            model_height=self.seen.size_px[1],
-            grid_step_s=truth.grid.step_s,
-            frames_fps=round(len(self.seen.frame_indices) / self.clip.duration_s, 6),
-            frame_indices=self.seen.frame_indices,
-            vision_tokens=self.seen.tokens,
-            vision_tokens_profile=profile_text(self.profile, self.config),
-            answer_tokens=tokens,
-            n_rollouts=hard and hard.rollouts,
-            reward_mean=hard and hard.reward_mean,
-            reward_std=hard and math.sqrt(hard.reward_variance),
-        )
-
-    def _told(self) -> str:
-        """Return the sentence on what the model is given."""
-        length = f"It is {self.clip.duration_s:.1f} s long;"
-        count = len(self.seen.frame_indices)
-        if self.config.dialect == "trl":
-            times = ", ".join(f"{time:.1f}" for time in self.seen.times_s(self.clip.fps))
-            return f"{length} the {count} pictures are its frames at {times} seconds."
-        sound = " and hear its sound" if self.has_sound else ""
-        return f"{length} you see {count} frames of it, evenly apart{sound}."
-
-    def _fitting(self, truth: Truth) -> tuple[Truth, str, int]:
-        """Return the finest truth that the frames show and the completion holds, its answer."""
-        first: UntellableError | None = None
-        for times in self._grids(truth):
-            try:
-                asked = coarser(truth, times)
-                self._check_frames(asked)
-                answer = render(asked)
-                return asked, answer, self._checked_tokens(answer)
-            except UntellableError as fault:
-                first = first or fault
-        assert first is not None
-        raise first
-
-    def _grids(self, truth: Truth) -> range:
-        if truth.task == "temporal" or self.config.over_budget == "drop":
-            return range(1, 2)
-        return range(1, max(int(self.config.max_step_s / truth.grid.step_s), 1) + 1)
-
-    def _check_frames(self, truth: Truth) -> None:
-        """Raise where the model would be asked of a moment that it is not shown."""
-        if truth.task == "temporal" or not truth.grid.times_s:
-            return
-        shown = np.array(self.seen.times_s(self.clip.fps))
-        asked = np.array(truth.grid.times_s)
-        gap = float(np.abs(asked[:, None] - shown[None]).min(axis=1).max())
-        if gap > truth.grid.step_s / 2 + _SLACK_S:
-            raise UntellableError(
-                "sparse_frames",
-                f"a time asked is {gap:.2f} s from the nearest of {len(shown)} frames; expected "
-                f"at most {truth.grid.step_s / 2:g} s",
-            )
-
-    def _checked_tokens(self, answer: str) -> int:
-        tokens = count_tokens(answer)
-        budget = self.config.completion_tokens - self.config.thinking_tokens
-        if tokens > budget:
-            raise UntellableError(
-                "over_budget", f"the answer needs about {tokens} tokens of {budget}"
-            )
-        return tokens
-
-
-def _objects(truth: Truth, native_px: tuple[int, int]) -> tuple[TrainingObject, ...]:
-    """Return the boxes of a truth in parts of the frame, an entry an instance."""
-    parts = truth if truth.box_space == "norm" else in_space(truth, NORM, native_px)
-    found = []
-    for thing in parts.objects:
-        for tube in thing.tubes:
-            boxes = tuple(
-                TrainingBox(t_s=row[0], x1=row[1], y1=row[2], x2=row[3], y2=row[4])
-                for row in tube.boxes
-                if len(row) == 5
-            )
-            found.append(TrainingObject(name=thing.name, boxes=boxes))
-    return tuple(found)
 
 
 def _dropped(question: dict[str, Any], fault: ItemError) -> DroppedRow:

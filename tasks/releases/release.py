@@ -96,6 +96,14 @@ class Release:
         """Return where a file is in `fs`."""
         return f"{self.folder}/{file.path}"
 
+    def paths(self, table: str = "questions", split: str | None = None) -> list[str]:
+        """Return where the files of a table are in `fs`, in the order of their rows.
+
+        Raises:
+            ReleaseError: the release has no such table or split.
+        """
+        return [self.path(file) for file in self._known(table, split)]
+
     def read(
         self,
         table: str = "questions",
@@ -116,7 +124,7 @@ class Release:
         Raises:
             ReleaseError: the release has no such table or split.
         """
-        paths = [self.path(file) for file in self._known(table, split)]
+        paths = self.paths(table, split)
         wanted = None if columns is None else list(columns)
         return pq.read_table(paths, columns=wanted, filters=filters, filesystem=self.fs)
 

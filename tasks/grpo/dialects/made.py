@@ -4,30 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 
+from earshot.schemas.arrow import from_table
 from earshot.schemas.base import list_of, req
 from earshot.schemas.training import TrainingRow
 
 MESSAGES = list_of(pa.struct([req("role", pa.string()), req("content", pa.string())]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Rows in the order of the plan.
 
     Attributes:
         first: position of the first row in the whole.
+        table: of `TrainingRow`.
         frames: video_id -> JPEG files of the frames shown.
         sounds: video_id -> absolute path of a WAV file.
     """
 
     first: int
-    rows: Sequence[TrainingRow]
+    table: pa.Table
     frames: Mapping[str, Sequence[Path]]
     sounds: Mapping[str, str]
+
+    @cached_property
+    def rows(self) -> Sequence[TrainingRow]:
+        """The rows as records: slow, so files that are large are better written by columns."""
+        return from_table(TrainingRow, self.table)
 
 
 def messages(row: TrainingRow, tags: str) -> list[dict[str, str]]:

@@ -1,0 +1,195 @@
+"""Makes the training rows of one video's questions, one at a time, or says why one is none.
+
+Takes a clip and questions of a release; gives rows, coarser grids and refusals. Whatever is not
+ordinary ends here; `ordinary.py` makes the others by columns, the same.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from earshot.geometry.spaces import NORM, BoxSpace
+from earshot.prompts.answering import train_prompt
+from earshot.prompts.tokens import count_tokens
+from earshot.rewards import score
+from earshot.schemas.base import Interval
+from earshot.schemas.training import (
+    ANSWER_SPEC,
+    DifficultyRow,
+    ExportConfig,
+    TrainingBox,
+    TrainingObject,
+    TrainingRow,
+)
+from earshot.schemas.truth import Truth
+from earshot.tasks.grpo.footage import Clip
+from earshot.tasks.grpo.profiles import PROFILES, profile_text, see
+from earshot.tasks.grpo.truths import UntellableError, coarser, in_space, read_truth, render
+from earshot.tasks.releases.release import Release
+
+MEDIA_TAGS = ("<image>", "<video>", "<audio>")
+_SLACK_S = 1e-6
+
+
+class Maker:
+    """Makes the rows of one video.
+
+    Raises:
+        UntellableError: the model can't be shown the video.
+    """
+
+    def __init__(self, release: Release, clip: Clip, config: ExportConfig) -> None:
+        self.release, self.clip, self.config = release, clip, config
+        self.profile = PROFILES[config.profile]
+        self.has_images = config.dialect == "trl"
+        self.has_sound = self.profile.hears and clip.has_audio and not self.has_images
+        try:
+            self.seen = see(
+                self.profile, config, n_frames=clip.n_frames, fps=clip.fps, width=clip.width,
+                height=clip.height,
+            )  # fmt: skip
+        except ValueError as error:
+            raise UntellableError("sparse_frames", f"{clip.path.name}: {error}") from error
+        width, height = self.seen.size_px
+        if self.profile.box_space == "resized_px":
+            self.space = BoxSpace("resized_px", width, height)
+        else:
+            self.space = BoxSpace(self.profile.box_space)
+        self.profile_text = profile_text(self.profile, config)
+        self.frames_fps = round(len(self.seen.frame_indices) / clip.duration_s, 6)
+
+    def row(self, question: dict[str, Any], hard: DifficultyRow | None) -> TrainingRow:
+        """Return the row of a question.
+
+        Raises:
+            UntellableError: it can't be told.
+        """
+        if found := [tag for tag in MEDIA_TAGS if tag in question["question"]]:
+            raise UntellableError("media_tag", f"{found[0]} in {question['question']!r}")
+        if hard is not None and hard.is_flat and self.config.zero_variance == "drop":
+            raise UntellableError(
+                "zero_variance", f"{hard.rollouts} rollouts, each worth {hard.reward_mean:g}"
+            )
+        published = read_truth(question["truth_json"])
+        native = (self.clip.width, self.clip.height)
+        whole = in_space(published, self.space, native)
+        truth, answer, tokens = self._fitting(whole)
+        truth_json = truth.canonical()
+        scored = score(truth.task, answer, truth_json)
+        # Two parts of earshot disagree if the right answer is not right: no row may say so.
+        if scored.total != 2:
+            raise RuntimeError(
+                f"{question['question_id']}: its own answer scores {scored}; report it as a bug"
+            )
+        return TrainingRow(
+            sample_id=question["question_id"],
+            release=self.release.name,
+            video_id=question["video_id"],
+            video_uri=self.clip.uri,
+            video_path=self.clip.absolute,
+            video_sha256=self.clip.sha256,
+            task=truth.task,
+            branch=truth.branch,
+            split=question["split"],
+            system_prompt=train_prompt(
+                truth.task, self.space.kind, self.seen.size_px, truth.grid.step_s, self.told
+            ),
+            question=question["question"],
+            answer=answer,
+            answer_spec=ANSWER_SPEC,
+            options=tuple(question.get("options", ())),
+            duration_s=self.clip.duration_s,
+            native_fps=self.clip.fps,
+            width=self.clip.width,
+            height=self.clip.height,
+            n_frames=self.clip.n_frames,
+            has_audio=self.clip.has_audio,
+            clip_start_s=0.0,
+            clip_end_s=self.clip.duration_s,
+            gt_events=tuple(Interval(start_s=a, end_s=b) for a, b in truth.intervals),
+            gt_objects=_objects(published, native),
+            truth_json=truth_json,
+            box_space=self.space.kind,
+            model_width=self.seen.size_px[0],
+            model_height=self.seen.size_px[1],
+            grid_step_s=truth.grid.step_s,
+            frames_fps=self.frames_fps,
+            frame_indices=self.seen.frame_indices,
+            vision_tokens=self.seen.tokens,
+            vision_tokens_profile=self.profile_text,
+            answer_tokens=tokens,
+            n_rollouts=hard and hard.rollouts,
+            reward_mean=hard and hard.reward_mean,
+            reward_std=hard and math.sqrt(hard.reward_variance),
+        )
+
+    @cached_property
+    def told(self) -> str:
+        """The sentence on what the model is given."""
+        length = f"It is {self.clip.duration_s:.1f} s long;"
+        count = len(self.seen.frame_indices)
+        if self.config.dialect == "trl":
+            times = ", ".join(f"{time:.1f}" for time in self.seen.times_s(self.clip.fps))
+            return f"{length} the {count} pictures are its frames at {times} seconds."
+        sound = " and hear its sound" if self.has_sound else ""
+        return f"{length} you see {count} frames of it, evenly apart{sound}."
+
+    def _fitting(self, truth: Truth) -> tuple[Truth, str, int]:
+        """Return the finest truth that the frames show and the completion holds, its answer."""
+        first: UntellableError | None = None
+        for times in self._grids(truth):
+            try:
+                asked = coarser(truth, times)
+                self._check_frames(asked)
+                answer = render(asked)
+                return asked, answer, self._checked_tokens(answer)
+            except UntellableError as fault:
+                first = first or fault
+        assert first is not None
+        raise first
+
+    def _grids(self, truth: Truth) -> range:
+        if truth.task == "temporal" or self.config.over_budget == "drop":
+            return range(1, 2)
+        return range(1, max(int(self.config.max_step_s / truth.grid.step_s), 1) + 1)
+
+    def _check_frames(self, truth: Truth) -> None:
+        """Raise where the model would be asked of a moment that it is not shown."""
+        if truth.task == "temporal" or not truth.grid.times_s:
+            return
+        shown = np.array(self.seen.times_s(self.clip.fps))
+        asked = np.array(truth.grid.times_s)
+        gap = float(np.abs(asked[:, None] - shown[None]).min(axis=1).max())
+        if gap > truth.grid.step_s / 2 + _SLACK_S:
+            raise UntellableError(
+                "sparse_frames",
+                f"a time asked is {gap:.2f} s from the nearest of {len(shown)} frames; expected "
+                f"at most {truth.grid.step_s / 2:g} s",
+            )
+
+    def _checked_tokens(self, answer: str) -> int:
+        tokens, budget = count_tokens(answer), self.config.answer_budget
+        if tokens > budget:
+            raise UntellableError(
+                "over_budget", f"the answer needs about {tokens} tokens of {budget}"
+            )
+        return tokens
+
+
+def _objects(truth: Truth, native_px: tuple[int, int]) -> tuple[TrainingObject, ...]:
+    """Return the boxes of a truth in parts of the frame, an entry an instance."""
+    parts = truth if truth.box_space == "norm" else in_space(truth, NORM, native_px)
+    found = []
+    for thing in parts.objects:
+        for tube in thing.tubes:
+            boxes = tuple(
+                TrainingBox(t_s=row[0], x1=row[1], y1=row[2], x2=row[3], y2=row[4])
+                for row in tube.boxes
+                if len(row) == 5
+            )
+            found.append(TrainingObject(name=thing.name, boxes=boxes))
+    return tuple(found)

@@ -1,0 +1,100 @@
+"""Brings rows into the order of a plan without holding them: takes tables, gives tables.
+
+Rows are written to the disk as they are made; a plan made of their numbers then deals them to
+buckets, each of which is sorted on its own. Holds a bucket, and some bytes a row for the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+BUCKET_ROWS = 16_384
+MOST_BUCKETS = 200
+_PLACE = "__place"
+
+Ints = npt.NDArray[np.int64]
+
+
+class Spool:
+    """Rows on the disk.
+
+    Args:
+        folder: for its files; it has to be there.
+        schema: of the rows.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        self._folder, self._schema = folder, schema
+        self._path = folder / "rows.arrow"
+
+    def write(self, tables: Iterable[pa.Table]) -> None:
+        """Write all rows."""
+        with pa.OSFile(str(self._path), "wb") as sink, pa.ipc.new_stream(sink, self._schema) as out:
+            for table in tables:
+                for batch in table.combine_chunks().to_batches():
+                    out.write_batch(batch)
+
+    def in_order(self, order: Ints) -> Iterator[pa.Table]:
+        """Yield the rows by number, in that order; a number may come more than once or never."""
+        size = max(BUCKET_ROWS, -(-len(order) // MOST_BUCKETS))
+        count = -(-len(order) // size)
+        schema = self._schema.append(pa.field(_PLACE, pa.int64()))
+        with ExitStack() as open_files:
+            outs = []
+            for bucket in range(count):
+                sink = open_files.enter_context(pa.OSFile(str(self._bucket(bucket)), "wb"))
+                outs.append(open_files.enter_context(pa.ipc.new_stream(sink, schema)))
+            for bucket, batch in self._dealt(order, size):
+                outs[bucket].write_batch(batch)
+        for bucket in range(count):
+            yield self._sorted(self._bucket(bucket))
+
+    def left_out(self, order: Ints) -> Iterator[pa.Table]:
+        """Yield the rows whose number is not in the order."""
+        used = np.unique(order)
+        at = 0
+        for batch in self._batches():
+            numbers = np.arange(at, at + batch.num_rows)
+            is_out = ~np.isin(numbers, used[slice(*np.searchsorted(used, [at, at + len(batch)]))])
+            at += batch.num_rows
+            if is_out.any():
+                yield pa.Table.from_batches([batch.filter(pa.array(is_out))])
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        with pa.OSFile(str(self._path), "rb") as source, pa.ipc.open_stream(source) as reader:
+            yield from reader
+
+    def _dealt(self, order: Ints, size: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+        places = np.argsort(order, kind="stable")
+        numbers = order[places]
+        at = 0
+        for batch in self._batches():
+            low, high = np.searchsorted(numbers, [at, at + batch.num_rows])
+            first, at = at, at + batch.num_rows
+            if low == high:
+                continue
+            mine = places[low:high]
+            by_bucket = np.argsort(mine // size, kind="stable")
+            mine = mine[by_bucket]
+            rows = batch.take(pa.array(numbers[low:high][by_bucket] - first))
+            rows = rows.append_column(_PLACE, pa.array(mine))
+            buckets, begins = np.unique(mine // size, return_index=True)
+            ends = [*begins[1:].tolist(), len(mine)]
+            for bucket, begin, end in zip(buckets.tolist(), begins.tolist(), ends, strict=True):
+                yield bucket, rows.slice(begin, end - begin)
+
+    def _sorted(self, path: Path) -> pa.Table:
+        with pa.OSFile(str(path), "rb") as source, pa.ipc.open_stream(source) as reader:
+            table = reader.read_all().combine_chunks()
+        path.unlink()
+        order = np.argsort(table[_PLACE].to_numpy(), kind="stable")
+        return table.drop_columns([_PLACE]).take(pa.array(order))
+
+    def _bucket(self, number: int) -> Path:
+        return self._folder / f"bucket-{number}.arrow"

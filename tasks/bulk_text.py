@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from earshot.rewards.grammar import TIME_DECIMALS, Task, box_decimals
 
 Ints = npt.NDArray[np.integer]
 
+_KNOWN = 4096
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -126,7 +128,15 @@ def number_texts(units: Ints, decimals: int) -> pa.Array:
     if len(table) > max(4 * len(units), 100_000):
         values, index = np.unique(units, return_inverse=True)
         return pa.array([_decimal(int(v), decimals) for v in values]).take(pa.array(index))
+    if low >= 0 and table.stop <= _KNOWN:
+        return _known(decimals).take(pa.array(units))
     return pa.array([_decimal(v, decimals) for v in table]).take(pa.array(units - low))
+
+
+@cache
+def _known(decimals: int) -> pa.Array:
+    """Return the texts of the first numbers, which most of those in answers are."""
+    return pa.array([_decimal(value, decimals) for value in range(_KNOWN)])
 
 
 def _decimal(units: int, decimals: int) -> str:

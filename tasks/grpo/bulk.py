@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_HEAD, _TAIL = '{"box_space":"norm",', ',"v":1}'
+_HEAD, _MIDDLE, _TAIL = '{"box_space":"norm",', ',"intervals":', ',"v":1}'
 _BOXES = r'"boxes":\[[^}]*'
 _LINE_TOKENS = 10  # `.`, `:`, ` [`, three of `,`, three spaces before a digit, `]` with its newline
 _SPAN_TOKENS = 6  # two of `.`, a comma, a space before a digit, `],` and ` [` to the next one
@@ -80,6 +80,7 @@ def tell(task: Task, truths: pa.Array, shown: Shown, budget: int) -> Told:
         budget: tokens of an answer, at most.
     """
     usual = pc.and_(pc.starts_with(truths, _HEAD), pc.ends_with(truths, _TAIL))
+    usual = pc.and_(usual, pc.match_substring(truths, _MIDDLE))
     rows = np.flatnonzero(usual.to_numpy(zero_copy_only=False))
     truths = truths.take(pa.array(rows))
     if not len(rows):
@@ -242,6 +243,21 @@ class _Read:
 
     def truth_texts(self, truths: pa.Array) -> pa.Array:
         """Return the truths with their boxes in the target space, canonical as before."""
+        whole = truths if self.task == "temporal" else self._with_boxes(truths)
+        head = f'{{"box_space":"{self.box_space}",'
+        if self.box_space == "rel1000":
+            return pc.replace_substring(whole, _HEAD, head, max_replacements=1)
+        # Sorted keys: the height stands in front of the intervals, the width behind all.
+        wide, high = (number_texts(self.scale[:, side].astype(np.int64), 0) for side in (0, 1))
+        front, rest = _halves(whole, _MIDDLE)
+        front = pc.replace_substring(front, _HEAD, head, max_replacements=1)
+        body, _ = _halves(rest, _TAIL, reverse=True)
+        return pc.binary_join_element_wise(
+            front, ',"height":', high, _MIDDLE, body, ',"v":1,"width":', wide, "}", ""
+        )
+
+    def _with_boxes(self, truths: pa.Array) -> pa.Array:
+        """Return the truths with the boxes in the target space."""
         box = self._box_texts()
         pieces = pc.split_pattern_regex(truths, _BOXES)
         is_last = np.zeros(len(pieces.values), bool)
@@ -251,20 +267,7 @@ class _Read:
         behind[~is_last] = np.arange(len(box))
         texts = pa.concat_arrays([box, pa.array([""])]).take(pa.array(behind))
         glued = pc.binary_join_element_wise(pieces.values, texts, "")
-        whole = pc.binary_join(pa.ListArray.from_arrays(pieces.offsets, glued), "")
-        named = pc.replace_substring(
-            whole, '{"box_space":"norm"', f'{{"box_space":"{self.box_space}"', max_replacements=1
-        )
-        if self.box_space == "rel1000":
-            return named
-        # Sorted keys: the height stands in front of the intervals, the width behind all.
-        wide, high = (number_texts(self.scale[:, side].astype(np.int64), 0) for side in (0, 1))
-        halves = pc.split_pattern(named, ',"intervals":', max_splits=1)
-        first, second = (pc.list_element(halves, side) for side in (0, 1))
-        second = pc.utf8_slice_codeunits(second, 0, -1)
-        return pc.binary_join_element_wise(
-            first, ',"height":', high, ',"intervals":', second, ',"width":', wide, "}", ""
-        )
+        return pc.binary_join(pa.ListArray.from_arrays(pieces.offsets, glued), "")
 
     def gt_events(self) -> pa.Array:
         """Return the intervals as a list column."""
@@ -352,6 +355,13 @@ def _digits(units: Ints, least: int) -> Ints:
     powers = 10 ** np.arange(1, 10)
     found: Ints = np.maximum(np.searchsorted(powers, units, side="right") + 1, least)
     return found
+
+
+def _halves(texts: pa.Array, between: str, *, reverse: bool = False) -> tuple[pa.Array, pa.Array]:
+    """Return what stands in front of the first (or last) mark and what behind; each text has it."""
+    pieces = pc.split_pattern(texts, between, max_splits=1, reverse=reverse).values
+    first, second = (pa.array(np.arange(side, 2 * len(texts), 2)) for side in (0, 1))
+    return pieces.take(first), pieces.take(second)
 
 
 def _canonical_tenths(units: Ints) -> pa.Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
@@ -26,7 +25,7 @@ from earshot.tasks.grpo.difficulty import Known
 from earshot.tasks.grpo.maker import MEDIA_TAGS, Maker
 
 TASKS: tuple[Task, ...] = get_args(Task)
-CHECKED = 64
+CHECKED = 256
 """One of so many answers is scored against its truth."""
 _HERE = "\0"
 
@@ -101,11 +100,12 @@ def _has_tag(questions: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 def _shown(makers: Sequence[Maker]) -> Shown:
     first = makers[0].space
     pixels = first.kind == "resized_px"
-    times = [maker.seen.times_s(maker.clip.fps) for maker in makers]
+    frames = [np.array(maker.seen.frame_indices) for maker in makers]
+    fps = np.array([maker.clip.fps for maker in makers])
     return Shown(
         scale=np.array([m.seen.size_px if pixels else (1000, 1000) for m in makers], np.float64),
-        spacing_s=np.array([max(b - a for a, b in pairwise(t)) for t in times]),
-        last_s=np.array([t[-1] for t in times]),
+        spacing_s=np.array([np.diff(each).max() for each in frames]) / fps,
+        last_s=np.array([each[-1] for each in frames]) / fps,
         box_space=first.kind,
     )
 

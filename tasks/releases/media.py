@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class MediaFolder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(resolve(str(root), Path.cwd()))
+        self._base = self.root.absolute()
         if "://" in str(root) and not str(root).startswith("file://"):
             raise InputError(
                 f"--media-root {root}: expected a local folder; fetch the videos first"
@@ -82,7 +84,12 @@ class MediaFolder:
 
     def find(self, media: Media) -> Path | None:
         """Return the file of a video, or None."""
-        if "://" not in media.uri or media.uri.startswith("file://"):
+        if "://" not in media.uri:
+            # As `resolve` joins them, at a tenth of its cost: an export asks for every video.
+            plain = self._base / media.uri
+            if os.path.isfile(plain):  # noqa: PTH113
+                return plain
+        elif media.uri.startswith("file://"):
             named = Path(resolve(media.uri, self.root))
             if named.is_file():
                 return named

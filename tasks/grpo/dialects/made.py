@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from earshot.schemas.arrow import from_table
-from earshot.schemas.base import list_of, req
+from earshot.schemas.base import STRINGS, list_of, req
 from earshot.schemas.training import TrainingRow
 
 MESSAGES = list_of(pa.struct([req("role", pa.string()), req("content", pa.string())]))
@@ -36,6 +38,44 @@ class Batch:
     def rows(self) -> Sequence[TrainingRow]:
         """The rows as records: slow, so files that are large are better written by columns."""
         return from_table(TrainingRow, self.table)
+
+
+def message_lists(*said: tuple[str, pa.Array]) -> pa.ListArray:
+    """Return a column of conversations: each message is a role and what it says in every row."""
+    count, rows = len(said), len(said[0][1])
+    # Message m of row r lies at m * rows + r; wanted is one row's messages behind the other's.
+    order = np.arange(count * rows).reshape(count, rows).T.reshape(-1)
+    contents = pa.concat_arrays([_one(content) for _, content in said]).take(pa.array(order))
+    roles = pa.array([role for role, _ in said]).take(pa.array(np.tile(np.arange(count), rows)))
+    parts = pa.StructArray.from_arrays([roles, contents], fields=list(MESSAGES.value_type))
+    offsets = pa.array(np.arange(rows + 1) * count, pa.int32())
+    return pa.ListArray.from_arrays(offsets, parts, MESSAGES)
+
+
+def asked_lists(batch: Batch, *, with_answer: bool) -> tuple[pa.ListArray, pa.ListArray]:
+    """Return system prompt and question of each row as `messages` does, and its sounds."""
+    table = batch.table
+    names = pa.array(list(batch.sounds), pa.string())
+    at = pc.index_in(table["video_id"].combine_chunks(), names)
+    has_sound = np.asarray(pc.is_valid(at))
+    sounds = pa.array(list(batch.sounds.values()), pa.string()).take(pc.drop_null(at))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(has_sound)]), pa.int32())
+    tags = pc.if_else(pa.array(has_sound), "<video><audio>\n", "<video>\n")
+    asked = pc.binary_join_element_wise(tags, _one(table["question"]), "")
+    said = [("system", table["system_prompt"]), ("user", asked)]
+    if with_answer:
+        said.append(("assistant", table["answer"]))
+    return message_lists(*said), pa.ListArray.from_arrays(offsets, sounds, STRINGS)
+
+
+def struct_column(kind: pa.StructType, values: Mapping[str, pa.Array]) -> pa.StructArray:
+    """Return a struct column of the given fields, each cast to its type."""
+    columns = [_one(values[field.name]).cast(field.type) for field in kind]
+    return pa.StructArray.from_arrays(columns, fields=list(kind))
+
+
+def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def messages(row: TrainingRow, tags: str) -> list[dict[str, str]]:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from earshot.schemas.base import STRINGS, list_of, req
-from earshot.schemas.training import ExportConfig, TrainingRow
-from earshot.tasks.grpo.dialects.made import MESSAGES, Batch, messages, reply
+from earshot.schemas.training import ExportConfig
+from earshot.tasks.grpo.dialects.made import MESSAGES, Batch, asked_lists, struct_column
 from earshot.tasks.grpo.profiles import PROFILES, Bounds, bounds
 
 ABILITY = "audio_visual_spatio_temporal"
@@ -74,44 +75,38 @@ def write(batches: Iterable[Batch], out: Path, config: ExportConfig) -> list[str
     columns, limits = schema(config), bounds(PROFILES[config.profile], config)
     with pq.ParquetWriter(out / name, columns, compression="zstd") as file:
         for batch in batches:
-            rows = [
-                _row(row, batch.first + at, batch, config, limits)
-                for at, row in enumerate(batch.rows)
-            ]
-            file.write_table(pa.Table.from_pylist(rows, schema=columns))
+            file.write_table(_table(batch, config, limits, columns))
     return [name]
 
 
-def _row(
-    row: TrainingRow, index: int, batch: Batch, config: ExportConfig, limits: Bounds
-) -> dict[str, Any]:
-    shown = len(row.frame_indices)
+def _table(batch: Batch, config: ExportConfig, limits: Bounds, schema: pa.Schema) -> pa.Table:
+    rows, count = batch.table, batch.table.num_rows
+    is_sft = config.objective == "sft"
+    said, audios = asked_lists(batch, with_answer=is_sft)
+    shown = pc.list_value_length(rows["frame_indices"])
     video = {
-        "video": row.video_path,
-        "fps": config.fps,
+        "video": rows["video_path"],
+        "fps": pa.array(np.full(count, config.fps)),
         # Both bounds are the number itself: the reader's own count hangs on its idea of the fps.
         "min_frames": shown,
         "max_frames": shown,
-        "min_pixels": limits.min_pixels,
-        "max_pixels": limits.max_pixels,
+        "min_pixels": pa.array(np.full(count, limits.min_pixels)),
+        "max_pixels": pa.array(np.full(count, limits.max_pixels)),
     }
-    audios = [batch.sounds[row.video_id]] if row.video_id in batch.sounds else []
-    said = messages(row, "<video><audio>" if audios else "<video>")
-    made: dict[str, Any] = {
-        "videos": [video],
-        "extra_info": {
-            "index": index,
-            **{name: getattr(row, name) for name in _EXTRA.names if name != "index"},
-        },
+    index = pa.array(np.arange(batch.first, batch.first + count))
+    extra = {"index": index, **{name: rows[name] for name in _EXTRA.names if name != "index"}}
+    reward = {"style": pa.array(["rule"] * count), "ground_truth": rows["truth_json"]}
+    columns = {
+        "messages" if is_sft else "prompt": said,
+        "videos": pa.ListArray.from_arrays(
+            pa.array(np.arange(count + 1), pa.int32()),
+            struct_column(_VIDEO, video),
+            list_of(_VIDEO),
+        ),
+        "audios": audios,
+        "data_source": pc.binary_join_element_wise("earshot/", rows["task"], ""),
+        "ability": pa.array([ABILITY] * count),
+        "reward_model": struct_column(_REWARD, reward),
+        "extra_info": struct_column(_EXTRA, extra),
     }
-    if PROFILES[config.profile].hears:
-        made["audios"] = audios
-    if config.objective == "sft":
-        return {**made, "messages": [*said, reply(row)]}
-    return {
-        **made,
-        "data_source": f"earshot/{row.task}",
-        "prompt": said,
-        "ability": ABILITY,
-        "reward_model": {"style": "rule", "ground_truth": row.truth_json},
-    }
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earshot.media.encode import write_mp4
-from earshot.media.probe import probe
 from earshot.schemas.video import Video
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.releases import Release
 from tests import factories
+from tests.films import about_films, write_film
 from tests.tasks.publish_release.conftest import CONFIG, make_rows, make_source
 
 FPS, SECONDS = Fraction(5), 20
@@ -35,9 +33,7 @@ def paint(path: Path, seed: int, size: tuple[int, int], seconds: int = SECONDS) 
         for index in range(count):
             yield np.full((size[1], size[0], 3), grey(index) + seed, np.uint8)
 
-    wave = 0.1 * np.sin(np.arange(16_000 * seconds) / 12).astype(np.float32)[None]
-    write_mp4(path, frames(), FPS, size, (wave, 16_000))
-    return path
+    return write_film(path, frames(), FPS, size, seconds)
 
 
 @pytest.fixture(scope="session")
@@ -53,23 +49,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def release(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Eighteen questions for training, nine each to validate and to test."""
     rows = make_rows(12)
-    videos = []
-    for record in rows[Video]:
-        path = films / f"{record.video_id}.mp4"
-        found = probe(path, -60)
-        videos.append(
-            record.model_copy(
-                update={
-                    "uri": f"somewhere/{path.name}",
-                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                    "duration_s": found.duration_s,
-                    "n_frames": found.n_frames,
-                    "fps": found.fps,
-                    "width": found.width,
-                    "height": found.height,
-                }
-            )
-        )
-    source = make_source({**rows, Video: videos})
+    source = make_source({**rows, Video: about_films(rows[Video], films)})
     out = tmp_path_factory.mktemp("releases")
     return Release(publish(source, out, CONFIG, now=factories.NOW).folder)

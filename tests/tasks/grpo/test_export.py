@@ -22,10 +22,18 @@ from earshot.errors import InputError
 from earshot.media.encode import write_mp4
 from earshot.rewards import score
 from earshot.schemas.arrow import from_table
+from earshot.schemas.question import Question
 from earshot.schemas.training import DroppedRow, ExportConfig, TrainingRow
+from earshot.schemas.truth import Truth
+from earshot.schemas.video import Video
 from earshot.tasks.grpo.export import export
 from earshot.tasks.grpo.plan import plan_digest
+from earshot.tasks.publish_release.publish import publish
+from earshot.tasks.releases import Release
+from tests.factories import NOW
+from tests.films import about_films, turn, write_film
 from tests.tasks.grpo.conftest import FPS, grey, paint
+from tests.tasks.publish_release.conftest import CONFIG, change, make_rows, make_source
 
 
 def config(dialect: str = "verl", profile: str = "qwen2_5_vl", **changes: object) -> ExportConfig:
@@ -309,3 +317,57 @@ def test_a_picture_that_readers_show_otherwise_is_dropped(release, films, tmp_pa
     assert manifest.dropped == {"turned_picture": 3}
     assert export(release, root, tmp_path / "b", config("trl", batch_prompts=3)).dropped == {}
     assert {row.model_width for row in rows_of(tmp_path / "b") if row.video_id == "v000"} == {308}
+
+
+def test_a_turned_film_is_upright_or_dropped(release, films, tmp_path):
+    """Stored upright and shown lying: readers may show it as stored; as images it is as shown."""
+    root = Path(shutil.copytree(films, tmp_path / "films"))
+    halves = np.zeros((160, 120, 3), np.uint8)
+    halves[:, 60:] = 250
+    write_film(root / "v001.mp4", [halves] * 100, FPS, (120, 160), 20)
+    turn(root / "v001.mp4")
+    for dialect in ("verl", "ms-swift"):
+        manifest = export(release, root, tmp_path / dialect, config(dialect, batch_prompts=3))
+        assert manifest.dropped == {"turned_picture": 3}
+    manifest = export(release, root, tmp_path / "trl", config("trl", batch_prompts=3))
+    assert manifest.dropped == {}
+    for made in pq.read_table(tmp_path / "trl" / "train.parquet").to_pylist():
+        if made["video_id"] == "v001":
+            picture = np.asarray(Image.open(io.BytesIO(made["images"][0]["bytes"])).convert("L"))
+            assert picture.shape == (made["model_height"], made["model_width"]) == (112, 168)
+            top, low = picture[:50].mean(), picture[-50:].mean()
+            assert abs(top - low) > 200
+            assert abs(picture[:, :80].mean() - picture[:, -80:].mean()) < 10
+
+
+@pytest.mark.parametrize("dialect", ["verl", "ms-swift", "trl"])
+def test_choices_and_questions_without_an_answer(films, tmp_path, dialect):
+    """Options stand in the row, the wording in the prompt; `none` is an answer that scores 2."""
+    rows = make_rows(4)
+    rows[Video] = about_films(rows[Video], films)
+    spatial = [at for at, q in enumerate(rows[Question]) if q.task == "spatial"]
+    asked = "Which of these sounds: dog, cat, tree?"
+    rows = change(rows, Question, spatial[0], question=asked, options=("dog", "cat", "tree"))
+    truth = Truth.model_validate_json(rows[Question][spatial[1]].truth_json)
+    nothing = truth.model_copy(update={"objects": ()})
+    none = "<answer>\n<object>none</object>\n</answer>"
+    empty = {"truth_json": nothing.canonical(), "answer": none, "object_ids": (), "tube_ids": ()}
+    rows = change(rows, Question, spatial[1], **empty)
+    # The tables still have the dog: the gate that derives answers anew has seen it.
+    limits = CONFIG.model_copy(update={"limits": {"rederived": 1}})
+    made = publish(make_source(rows), tmp_path / "r", limits, now=NOW).folder
+    export(Release(made), films, tmp_path / "o", config(dialect))
+    found = {row.sample_id: row for row in rows_of(tmp_path / "o")}
+    choice, negative = (found[rows[Question][at].question_id] for at in spatial[:2])
+    assert choice.options == ("dog", "cat", "tree")
+    assert negative.options == ()
+    assert negative.answer == none
+    assert negative.gt_objects == ()
+    for row in (choice, negative):
+        assert score("spatial", row.answer, row.truth_json).total == 2
+    assert score("spatial", choice.answer, negative.truth_json).object == 0
+    text = "".join(
+        path.read_text() if path.suffix == ".jsonl" else str(pq.read_table(path).to_pylist())
+        for path in (tmp_path / "o").glob("train.*")
+    )
+    assert asked in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -13,14 +12,13 @@ import numpy as np
 import pytest
 
 from earshot.errors import InputError
-from earshot.media.encode import write_mp4
-from earshot.media.probe import probe
 from earshot.schemas.question import Question
 from earshot.schemas.video import Video
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.releases import Release
 from earshot.tasks.releases.media import check_media
 from tests import factories
+from tests.films import about_films, write_film
 from tests.tasks.publish_release.conftest import CONFIG, make_rows, make_source
 
 FPS, SIZE, N = Fraction(25), (160, 120), 500
@@ -38,9 +36,7 @@ def paint(path: Path, seed: int, n: int = N, size: tuple[int, int] = SIZE) -> Pa
             tile = (size[1] // 6, size[0] // 8, 1)
             yield np.kron(mixed, np.ones(tile)).astype(np.uint8)
 
-    wave = 0.1 * np.sin(np.arange(round(n / FPS * 48000)) / 12).astype(np.float32)[None]
-    write_mp4(path, frames(), FPS, size, (wave, 48000))
-    return path
+    return write_film(path, frames(), FPS, size, n / FPS, 48_000)
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +52,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """A release about these five videos, with their fingerprints."""
     rows = make_rows(5)
-    videos = []
-    for record in rows[Video]:
-        path = films / f"{record.video_id}.mp4"
-        found = probe(path, -60)
-        videos.append(
-            record.model_copy(
-                update={
-                    "uri": f"somewhere/{path.name}",
-                    "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-                    "duration_s": found.duration_s, "n_frames": found.n_frames,
-                    "fps": found.fps, "width": found.width, "height": found.height,
-                    "frame_fingerprint": found.frame_fingerprint,
-                }
-            )
-        )  # fmt: skip
-    rows = {**rows, Video: videos}
+    rows = {**rows, Video: about_films(rows[Video], films, fingerprint=True)}
     rows[Question] = [q for q in rows[Question] if _ends(q) <= 20]
     folder = publish(make_source(rows), tmp_path_factory.mktemp("r"), CONFIG, now=factories.NOW)
     return Release(folder.folder)

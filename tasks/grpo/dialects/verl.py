@@ -3,9 +3,10 @@
 https://github.com/volcengine/verl/blob/main/verl/utils/dataset/rl_dataset.py (0.9.1), a row:
 
 {"data_source": "earshot/temporal", "prompt": [{"role": "system", "content": "..."}, {"role":
-"user", "content": "<video>\\nWhen ...?"}], "videos": [{"video": "/media/v1.mp4", "fps": 2.0,
-"min_frames": 40, "max_frames": 40, "min_pixels": 12544, "max_pixels": 200704}], "ability": ...,
-"reward_model": {"style": "rule", "ground_truth": "{...}"}, "extra_info": {"index": 0, ...}}
+"user", "content": "<video>\\nWhen ...?"}], "images": [], "audios": [], "videos": [{"video":
+"/media/v1.mp4", "fps": 2.0, "min_frames": 40, "max_frames": 40, "min_pixels": 12544, "max_pixels":
+200704}], "ability": ..., "reward_model": {"style": "rule", "ground_truth": "{...}"}, "extra_info":
+{"index": 0, ...}}
 """
 
 from __future__ import annotations
@@ -51,10 +52,8 @@ _REWARD = pa.struct([req("style", pa.string()), req("ground_truth", pa.string())
 
 
 def schema(config: ExportConfig) -> pa.Schema:
-    """Return the columns; `audios` where the model hears, since a reader takes none for a fault."""
-    media = [req("videos", list_of(_VIDEO))]
-    if PROFILES[config.profile].hears:
-        media.append(req("audios", STRINGS))
+    """Return the columns: all kinds of media on every row, an empty list where there is none."""
+    media = [req("images", STRINGS), req("videos", list_of(_VIDEO)), req("audios", STRINGS)]
     if config.objective == "sft":
         return pa.schema([req("messages", MESSAGES), *media, req("extra_info", _EXTRA)])
     return pa.schema(
@@ -103,6 +102,7 @@ def _table(batch: Batch, config: ExportConfig, limits: Bounds, schema: pa.Schema
             struct_column(_VIDEO, video),
             list_of(_VIDEO),
         ),
+        "images": pa.array([[]] * count, STRINGS),
         "audios": audios,
         "data_source": pc.binary_join_element_wise("earshot/", rows["task"], ""),
         "ability": pa.array([ABILITY] * count),

@@ -12,10 +12,18 @@ from earshot.errors import ItemError
 from earshot.geometry.spaces import BoxSpace
 from earshot.prompts.tokens import count_tokens
 from earshot.rewards import score
+from earshot.schemas.arrow import from_table
 from earshot.schemas.question import GridRecord
+from earshot.schemas.training import TrainingRow
 from earshot.schemas.truth import Truth, TruthObject, TruthTube
 from earshot.tasks.grpo.bulk import Shown, tell
+from earshot.tasks.grpo.difficulty import Known, Rollouts, measure
+from earshot.tasks.grpo.footage import Footage
+from earshot.tasks.grpo.maker import Maker
+from earshot.tasks.grpo.ordinary import ordinary_rows
 from earshot.tasks.grpo.truths import in_space, render
+from earshot.tasks.releases.in_order import read_batches
+from tests.tasks.grpo.test_export import config
 
 TASKS = ("temporal", "spatial", "spatio_temporal")
 NAMES = (
@@ -117,3 +125,25 @@ def test_foreign_truths_are_left_to_the_other_way():
     ]
     shown = Shown(np.ones((5, 2)), np.full(5, 0.5), np.full(5, 60.0), "rel1000")
     assert tell("temporal", pa.array(texts), shown, 1000).rows.tolist() == [0]
+
+
+@pytest.mark.parametrize("profile", ["qwen2_5_vl", "qwen3_vl"])
+def test_whole_rows_are_alike(release, films, profile):
+    """Prompts, frames, sizes and rollouts too, for every question of a release."""
+    asked_for = config(profile=profile, check_media=False)
+    columns = [*release.schema().names]
+    questions = pa.concat_tables(read_batches(release, "train", columns, 1000))
+    names = questions["question_id"].to_pylist()
+    rollouts = Rollouts(names[:5] * 2, [0.5] * 5 + [1.5] * 5)
+    known = Known(measure(rollouts, 1.5))
+    with Footage(release, films, asked_for) as footage:
+        coded = questions["video_id"].combine_chunks().dictionary_encode()
+        ids = coded.dictionary.to_pylist()
+        footage.load(ids)
+        makers = [Maker(release, footage.open(name), asked_for) for name in ids]
+    at = known.positions(questions["question_id"])
+    numbers, table = ordinary_rows(questions, makers, coded.indices, known, at)
+    assert numbers.tolist() == list(range(18))
+    for question, row in zip(questions.to_pylist(), from_table(TrainingRow, table), strict=True):
+        maker = makers[ids.index(question["video_id"])]
+        assert row == maker.row(question, known.find(question["question_id"]))

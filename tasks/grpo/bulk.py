@@ -154,7 +154,8 @@ class _Read:
         """Boxes in whole units, half-up: a product is a tie only where it is one exactly."""
         scaled = self.norm * np.tile(self.scale, 2)[self.row_of_seen]
         whole = np.floor(scaled)
-        return (whole + (scaled - whole >= 0.5)).astype(np.int64)
+        units: Ints = (whole + (scaled - whole >= 0.5)).astype(np.int64)
+        return units
 
     @cached_property
     def seen_at(self) -> Ints:
@@ -210,8 +211,8 @@ class _Read:
             return np.zeros(self.n, bool)
         rows = np.arange(self.n)
 
-        def spoil(bad: npt.NDArray[np.bool_], row: Ints) -> None:
-            fine[row[bad]] = False
+        def spoil(bad: Mask | np.bool_, row: Ints) -> None:
+            fine[row[np.asarray(bad)]] = False
 
         spoil(~_is_tenths(self.spans_s).all(axis=1), np.repeat(rows, np.diff(self.spans_at)))
         names = pc.utf8_length(self.names).to_numpy(zero_copy_only=False)
@@ -327,7 +328,8 @@ def _name_tokens(names: pa.Array, task: str) -> Ints:
     counts = [
         count_tokens(f"<object>{name}</object>\n{inner}") for name in coded.dictionary.to_pylist()
     ]
-    return np.array(counts, np.int64)[coded.indices.to_numpy()]
+    found: Ints = np.array(counts, np.int64)[coded.indices.to_numpy()]
+    return found
 
 
 def _at(lists: pa.ListArray) -> Ints:
@@ -350,7 +352,7 @@ def _is_tenths(values: Floats) -> Mask:
     return tenths & (values >= 0)
 
 
-def _digits(units: Ints, least: int) -> Ints:
+def _digits(units: npt.NDArray[np.integer], least: int) -> Ints:
     """Return how many digits numbers have; `2.5` are 25 units with at least two."""
     powers = 10 ** np.arange(1, 10)
     found: Ints = np.maximum(np.searchsorted(powers, units, side="right") + 1, least)

@@ -191,9 +191,8 @@ class Known:
     """
 
     def __init__(self, table: pa.Table | None) -> None:
-        given = table is not None
-        self.table = table if given else DifficultyRow.ARROW.empty_table()
-        self.digest = digest(self.table) if given else None
+        self.table: pa.Table = DifficultyRow.ARROW.empty_table() if table is None else table
+        self.digest = None if table is None else digest(table)
         self._at = {name: at for at, name in enumerate(self.table["sample_id"].to_pylist())}
 
         self._flat = (

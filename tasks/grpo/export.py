@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,7 @@ from earshot.tasks.releases.release import Release
 IMAGE_ROWS, GROUP_ROWS = 256, 2_048
 """Rows with their pictures in memory at a time; rows of a row group."""
 ROWS, PLAN, DROPPED = "rows.parquet", "plan.parquet", "dropped.parquet"
+N = TypeVar("N", bound=np.generic)
 _TASKS: tuple[Task, ...] = get_args(Task)
 _REPETITIVE = [
     "release", "video_id", "video_uri", "video_path", "video_sha256", "task", "branch", "split",
@@ -109,10 +110,10 @@ def export(
 class _Facts:
     """What the plan is made of, an array a chunk."""
 
-    tasks: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    tokens: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    means: list[npt.NDArray[np.float64]] = field(default_factory=list)
-    steps: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    tasks: list[npt.NDArray[np.int32]] = field(default_factory=lambda: [np.empty(0, np.int32)])
+    tokens: list[npt.NDArray[np.int32]] = field(default_factory=lambda: [np.empty(0, np.int32)])
+    means: list[npt.NDArray[np.float64]] = field(default_factory=lambda: [np.empty(0)])
+    steps: list[npt.NDArray[np.float64]] = field(default_factory=lambda: [np.empty(0)])
 
     def add(self, rows: pa.Table) -> None:
         self.tasks.append(pc.index_in(rows["task"], pa.array(_TASKS)).to_numpy())
@@ -250,8 +251,8 @@ class _Export:
         )
 
 
-def _joined(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-    return np.concatenate(parts) if parts else np.empty(0)
+def _joined(parts: Sequence[npt.NDArray[N]]) -> npt.NDArray[N]:
+    return np.concatenate(parts)
 
 
 def _left_out(rows: pa.Table, plan: Plan) -> pa.Table:

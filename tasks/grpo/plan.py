@@ -46,7 +46,7 @@ class Plan:
 
 def make_plan(
     tasks: Sequence[Task] | pa.Array,
-    tokens: Sequence[int] | Ints,
+    tokens: Sequence[int] | npt.NDArray[np.integer],
     *,
     batch: int,
     ranks: int = 1,
@@ -172,7 +172,9 @@ def plan_table(
     return plan_rows(plan, 0, ids, np.asarray(tokens, np.int32)[index])
 
 
-def plan_rows(plan: Plan, first: int, sample_ids: pa.Array, tokens: Ints) -> pa.Table:
+def plan_rows(
+    plan: Plan, first: int, sample_ids: pa.Array, tokens: npt.NDArray[np.integer]
+) -> pa.Table:
     """Return rows of the plan, from row `first` on, about samples that are in its order."""
     shape = plan.order.shape
     at = np.arange(first, first + len(sample_ids))
@@ -204,7 +206,7 @@ class PlanDigest:
                 for chunk in pc.binary_join_element_wise(table[name], "", "\n").chunks:
                     column.update(_text(chunk))
             else:
-                column.update(np.ascontiguousarray(table[name].to_numpy(), "<i4"))
+                column.update(table[name].to_numpy().astype("<i4").tobytes())
 
     def hex(self) -> str:
         """Return the sha256."""

@@ -184,6 +184,7 @@ class _Export:
             rows = [row.model_dump() for row in chunk.dropped]
             self._drop(dropped, pa.Table.from_pylist(rows, schema=DroppedRow.ARROW))
             yield chunk.rows
+            pa.default_memory_pool().release_unused()
 
     def _drop(self, out: pq.ParquetWriter, rows: pa.Table) -> None:
         self._dropped.update(rows["reason_code"].to_pylist())
@@ -215,6 +216,9 @@ class _Export:
                     part = table.slice(begin, step)
                     yield Batch(first + begin, part, self._maker.frames, sounds)
                 first += table.num_rows
+                del table, planned, part
+                # Arrow keeps what was freed, a little more each time.
+                pa.default_memory_pool().release_unused()
 
     def _manifest(
         self, plan: Plan, steps: npt.NDArray[np.float64], names: list[str]

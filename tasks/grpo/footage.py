@@ -102,7 +102,7 @@ class Footage:
         row, known = self._media.get(video_id), self._videos.get(video_id)
         if row is None or known is None:
             raise ItemError("not_found", f"{video_id} is not in the release's media table")
-        media = Media.model_validate(row)
+        media = Media.model_construct(**row)  # from a published table: its types are known
         path = self._folder.find(media)
         if path is None:
             raise ItemError("not_found", f"{media.uri} is not in the media root; fetch it")

@@ -1,7 +1,8 @@
 """Which prompt stands in which batch, on which rank: a table, made before anything is trained.
 
 Takes tasks and visual tokens, gives positions: every batch has the same number of prompts of each
-task, and its tokens are dealt to the ranks in a snake, largest first. Deterministic by seed.
+task, and its tokens are dealt to the ranks in a snake, largest first, the next to whoever has
+least. Deterministic by seed.
 """
 
 from __future__ import annotations
@@ -150,9 +151,15 @@ def _epoch(
     members = rng.permuted(members, axis=1)
     falling = np.argsort(-sizes[members], axis=1, kind="stable")
     members = np.take_along_axis(members, falling, axis=1)
-    # Dealt 0 1 2, 2 1 0, 0 1 2, ...: every rank gets its share of large and small.
-    dealt = members.reshape(batches, -1, ranks)
-    dealt[:, 1::2] = dealt[:, 1::2, ::-1]
+    # A round gives one prompt to every rank, the largest to the one that has least so far: 0 1 2,
+    # 2 1 0, and on in the snake that the sizes make. Every rank gets the same number.
+    rounds = members.reshape(batches, -1, ranks)
+    dealt = np.empty_like(rounds)
+    loads = np.zeros((batches, ranks), np.int64)
+    for number in range(rounds.shape[1]):
+        lightest = np.argsort(loads, axis=1, kind="stable")
+        np.put_along_axis(dealt[:, number], lightest, rounds[:, number], axis=1)
+        loads += sizes[dealt[:, number]]
     return dealt.transpose(0, 2, 1).copy()
 
 

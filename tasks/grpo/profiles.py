@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -136,6 +137,7 @@ def frame_count(
     return count
 
 
+@lru_cache(maxsize=1024)  # videos come in few sizes
 def smart_resize(
     width: int, height: int, factor: int, min_pixels: float, max_pixels: float
 ) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-BUCKET_ROWS = 16_384
+BUCKET_ROWS = 8_192
 MOST_BUCKETS = 200
 _PLACE = "__place"
 

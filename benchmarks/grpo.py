@@ -94,7 +94,9 @@ def run_export(release: str, media: str, out: str) -> None:
     begun, cpu = time.perf_counter(), time.process_time()
     manifest = export(Release(release), media, out, CONFIG)
     taken = {"wall": time.perf_counter() - begun, "cpu": time.process_time() - cpu}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - imported
+    # Not ru_maxrss, which a process has from the one that it was forked from.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024 - imported
     print(json.dumps({**taken, "peak": peak, "prompts": manifest.prompts,
                       "questions": manifest.questions}))  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from earshot.cli import main
@@ -58,3 +59,30 @@ def test_bad_input_is_told(run, tmp_path, options, told):
     assert code == 2
     assert told in error
     assert not list(tmp_path.iterdir())
+
+
+def test_difficulty_and_the_exporter_that_goes_by_it(run, tmp_path, monkeypatch, capfd):
+    """A table from rewards, what it says, and the options that use it."""
+    assert run(tmp_path / "a", "--no-check-media")[0] == 0
+    names = pq.read_table(tmp_path / "a" / "rows.parquet")["sample_id"].to_pylist()
+    lines = [{"sample_id": n, "reward": r} for at, n in enumerate(names) for r in (1, 1 + at % 3)]
+    lines += [{"sample_id": "foreign", "reward": 1}, {"reward": 1}]
+    (tmp_path / "r.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    table = tmp_path / "d.parquet"
+    call = ["difficulty", str(tmp_path / "r.jsonl"), "-o", str(table), "--export"]
+    monkeypatch.setattr("sys.argv", ["earshot", "grpo", *call, str(tmp_path / "a")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None)
+    out = capfd.readouterr().out
+    assert "rollouts  36 of 18 prompts" in out
+    assert "1 malformed" in out
+    assert "1 unknown" in out
+    assert "6 prompts have one reward in all rollouts" in out
+    used = ("--difficulty", str(table), "--zero-variance", "drop", "--curriculum", "2")
+    code, out, _ = run(tmp_path / "b", "--no-check-media", "--json", *used)
+    assert code == 0
+    assert json.loads(out)["dropped"]["zero_variance"] == 6
+    code, _, error = run(tmp_path / "c", "--curriculum", "2")
+    assert code == 2
+    assert "give --difficulty" in error

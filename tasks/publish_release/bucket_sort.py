@@ -1,8 +1,8 @@
 """Sorts more rows than fit the memory into shards: takes record batches in any order, gives tables.
 
-Two passes over the disk: rows are spooled while their keys are ranked, then dealt to the shard that
-their rank belongs to, and each shard is sorted on its own, by numbers. Holds the keys, then one
-shard.
+Two passes over the disk: rows are spooled while DuckDB sorts their keys, within a limit and on the
+disk where it must, then dealt to the shard that they belong to, and each shard is sorted on its
+own. Holds one number a row, then one shard.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Numbers = npt.NDArray[np.int64]
+from earshot.tasks.publish_release.bounded import bounded
+
+Numbers = npt.NDArray[np.int32]
 
 
 def sorted_shards(
@@ -36,51 +38,93 @@ def sorted_shards(
         order: columns to sort by, ascending.
         shard_rows: rows of a shard; the last one of a split has the rest.
     """
-    with tempfile.TemporaryDirectory(prefix="earshot-sort-") as folder:
-        spool = Path(folder) / "spool.arrow"
-        names, places, counts = _deal(_spooled(batches, schema, spool, [split_column, *order]))
-        shards = [-(-count // shard_rows) for count in counts]
-        first = np.cumsum([0, *shards])
-        goes_to = first[places[0]] + places[1] // shard_rows
-        _distribute(spool, goes_to, Path(folder), int(first[-1]), schema)
+    with tempfile.TemporaryDirectory(prefix="earshot-sort-") as name:
+        folder = Path(name)
+        spool, keys = folder / "spool.arrow", folder / "keys.arrow"
+        rows = _spool(batches, schema, spool, keys, [split_column, *order])
+        shards, goes_to = _deal(keys, rows, [split_column, *order], shard_rows)
+        keys.unlink()
+        _distribute(spool, goes_to, folder, len(shards), schema)
         spool.unlink()
-        for code, name in enumerate(names):
-            for shard in range(shards[code]):
-                path = Path(folder) / f"{first[code] + shard}.arrow"
-                rows = _read(path)
-                yield name, shard, shards[code], rows, order_of(rows, order)
-                path.unlink()
+        del goes_to
+        for number, (split, shard) in enumerate(shards):
+            count = sum(other == split for other, _ in shards)
+            path = folder / f"{number}.arrow"
+            table = _read(path)
+            yield split, shard, count, table, order_of(table, order)
+            del table
+            path.unlink()
 
 
-def _spooled(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, spool: Path, keys: Sequence[str]
-) -> pa.Table:
-    """Write all batches to a file; return their key columns."""
-    kept = []
-    with pa.OSFile(str(spool), "wb") as sink, pa.ipc.new_stream(sink, schema) as out:
+def _spool(
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    spool: Path,
+    keys: Path,
+    names: Sequence[str],
+) -> int:
+    """Write all batches to a file, and their keys to another; return the number of rows."""
+    rows = 0
+    with (
+        pa.OSFile(str(spool), "wb") as sink,
+        pa.ipc.new_stream(sink, schema) as out,
+        pa.OSFile(str(keys), "wb") as key_sink,
+        pa.ipc.new_stream(key_sink, pa.schema([schema.field(n) for n in names])) as key_out,
+    ):
         for batch in batches:
             out.write_batch(batch)
-            # A copy: a slice would hold the whole batch in memory.
-            kept.append(pa.RecordBatch.from_arrays([_copied(batch[k]) for k in keys], keys))
-    none = [pa.array([], schema.field(key).type) for key in keys]
-    return pa.Table.from_batches(kept or [pa.RecordBatch.from_arrays(none, keys)])
+            key_out.write_batch(batch.select(names))
+            rows += batch.num_rows
+    return rows
 
 
-def _copied(column: pa.Array) -> pa.Array:
-    return pa.concat_arrays([column, column.slice(0, 0)])
+def _deal(
+    keys: Path, rows: int, names: Sequence[str], shard_rows: int
+) -> tuple[list[tuple[str, int]], Numbers]:
+    """Return the shards as (split, number in it), and the shard that each row goes to."""
+    shards: list[tuple[str, int]] = []
+    goes_to = np.empty(rows, np.int32)
+    room = 0
+    columns = ", ".join(f'"{name}"' for name in names)
+    with pa.OSFile(str(keys), "rb") as source, bounded() as sql:
+        numbered = _numbered(pa.ipc.open_stream(source))
+        sql.register("keys", numbered)
+        ranked = sql.sql(f'SELECT "{names[0]}" AS split, row FROM keys ORDER BY {columns}')
+        for batch in ranked.to_arrow_reader(1 << 16):
+            row = batch["row"].to_numpy()
+            for split, begin, end in _runs(batch["split"]):
+                while begin < end:
+                    if not shards or shards[-1][0] != split:
+                        shards.append((split, 0))
+                        room = shard_rows
+                    elif not room:
+                        shards.append((split, shards[-1][1] + 1))
+                        room = shard_rows
+                    taken = min(room, end - begin)
+                    goes_to[row[begin : begin + taken]] = len(shards) - 1
+                    begin, room = begin + taken, room - taken
+    return shards, goes_to
 
 
-def _deal(keys: pa.Table) -> tuple[list[str], tuple[Numbers, Numbers], list[int]]:
-    """Return the splits, each row's (split, rank in it), and the rows of each split."""
-    by = [(name, "ascending") for name in keys.column_names]
-    order: Numbers = pc.sort_indices(keys, sort_keys=by).to_numpy()
-    names = sorted(keys.column(0).unique().to_pylist())
-    codes = pc.index_in(keys.column(0), pa.array(names, keys.schema.field(0).type)).to_numpy()
-    counts = np.bincount(codes, minlength=len(names))
-    begins = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    return names, (codes, ranks - begins[codes] if len(order) else ranks), counts.tolist()
+def _numbered(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        at = 0
+        for batch in reader:
+            numbers = pa.array(np.arange(at, at + batch.num_rows))
+            at += batch.num_rows
+            yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
+
+    schema = reader.schema.append(pa.field("row", pa.int64()))
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _runs(splits: pa.Array) -> Iterator[tuple[str, int, int]]:
+    """Yield (value, begin, end) of the runs of equal values."""
+    runs = pc.run_end_encode(splits)
+    begin = 0
+    for value, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield value, begin, end
+        begin = end
 
 
 def _distribute(spool: Path, goes_to: Numbers, folder: Path, count: int, schema: pa.Schema) -> None:

@@ -204,7 +204,8 @@ def questions(first: int, rows: int, answers: pa.Array) -> pa.Table:
     split = pa.array(SPLITS).take(pa.array(number // PER_VIDEO % len(SPLITS)))
     columns = {
         "question_id": ids_, "video_id": video, "split": split, "grid": grid, "event_ids": one,
-        "object_ids": one, "tube_ids": empty, "inspection_ids": empty, "answer": answer,
+        "object_ids": one, "tube_ids": empty, "inspection_ids": empty, "options": empty,
+        "asked_object_id": ids_, "answer": answer,
         "truth_json": truth, "digest": pc.binary_join_element_wise(*[hashed] * 8, ""),
     }  # fmt: skip
     same = {"task": "temporal", "pack": "earshot", "template_id": "t-1", "question": word,

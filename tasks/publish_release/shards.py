@@ -69,6 +69,8 @@ def write_questions(
         (folder / split).mkdir(parents=True, exist_ok=True)
         name = f"{Question.TABLE}-{shard:05d}-of-{count:05d}.parquet"
         _write(rows, order, folder / split / name, QUESTION_ORDER, config)
+        # Or this shard would be held while the next is read.
+        del rows, order
 
 
 def row_count(path: Path) -> int:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
-from earshot.schemas.arrow import to_table
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Split
 from earshot.schemas.release import Absent, Dropped, Media
@@ -22,6 +22,13 @@ from earshot.tasks.publish_release.near import near_duplicates
 from earshot.tasks.publish_release.selection import Selection, absences, may_not_be_published
 from earshot.tasks.publish_release.source import STAGE_KINDS, ReleaseSource
 from earshot.tasks.publish_release.splits import assign, inherit, move
+from earshot.tasks.publish_release.spool import (
+    collected_records,
+    dicts_of,
+    distinct,
+    rows_of,
+    videos_of,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def assemble(
     tables["absent"] = absent_table(
         absences(source.absent, chosen.dropped, questions), videos, questions
     )
-    tables["dropped"] = to_table(Dropped, chosen.dropped)
+    tables["dropped"] = collected_records(Dropped, chosen.dropped)
     tables["splits"] = assign(questions, videos, before, version)
     return Contents(tables, tuple(chosen.dropped), near, _uncompared(videos, questions), fared)
 
@@ -104,7 +111,7 @@ def _splits(rows: pa.Table | None) -> dict[str, Split]:
     """Return the split of each video of the questions, or of a table of splits."""
     if rows is None:
         return {}
-    return dict(zip(rows["video_id"].to_pylist(), rows["split"].to_pylist(), strict=True))
+    return dict(distinct(rows, ["video_id", "split"]))
 
 
 def _fingerprints(
@@ -114,25 +121,24 @@ def _fingerprints(
     found: dict[str, str | None] = {}
     if before is not None and "frame_fingerprint" in before.column_names:
         found.update(_column(before))
-    asked = set(questions["video_id"].to_pylist())
+    asked = videos_of(questions)
     found.update((video, text) for video, text in _column(videos).items() if video in asked)
     return found
 
 
 def _column(rows: pa.Table) -> dict[str, str | None]:
-    pairs = zip(rows["video_id"].to_pylist(), rows["frame_fingerprint"].to_pylist(), strict=True)
-    return dict(pairs)
+    return dict(rows_of(rows, ["video_id", "frame_fingerprint"]))
 
 
 def _uncompared(videos: pa.Table, questions: pa.Table) -> int:
-    asked = set(questions["video_id"].to_pylist())
+    asked = videos_of(questions)
     return sum(text is None for video, text in _column(videos).items() if video in asked)
 
 
 def _alike(videos: pa.Table) -> list[list[str]]:
     """Return the videos of each split group, and those of each file."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in videos.select(["video_id", "split_group", "sha256"]).to_pylist():
+    for row in dicts_of(videos, ["video_id", "split_group", "sha256"]):
         for kind in ("split_group", "sha256"):
             if row[kind] is not None:
                 groups[kind, row[kind]].append(row["video_id"])
@@ -141,14 +147,14 @@ def _alike(videos: pa.Table) -> list[list[str]]:
 
 def media_table(videos: pa.Table) -> pa.Table:
     """Return what a re-downloaded file of each video has to match."""
-    rows = videos.select(list(Media.model_fields)).to_pylist()
-    return to_table(Media, (Media.model_validate(row) for row in rows))
+    rows = dicts_of(videos, list(Media.model_fields))
+    return collected_records(Media, (Media.model_validate(row) for row in rows))
 
 
 def absent_table(given: Sequence[Absent], videos: pa.Table, questions: pa.Table) -> pa.Table:
     """Return the given rows and one for every video without a question that nobody spoke of."""
-    named = {row.video_id for row in given} | set(questions.column("video_id").to_pylist())
-    silent = [
+    named = {row.video_id for row in given} | videos_of(questions)
+    silent = (
         Absent(
             video_id=video_id,
             stage="questions",
@@ -156,7 +162,7 @@ def absent_table(given: Sequence[Absent], videos: pa.Table, questions: pa.Table)
             reason_code="empty",
             message="no question could be made about it",
         )
-        for video_id in videos.column("video_id").to_pylist()
+        for (video_id,) in rows_of(videos, ["video_id"])
         if video_id not in named
-    ]
-    return to_table(Absent, [*given, *silent])
+    )
+    return collected_records(Absent, chain(given, silent))

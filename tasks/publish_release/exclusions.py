@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from earshot.errors import ConfigError
 from earshot.schemas.release import Dropped
+from earshot.tasks.publish_release.spool import dicts_of
 
 FIELDS = (
     "video_id",
@@ -69,7 +70,7 @@ class Listed:
         """Return the ids of those videos that stand on the list, by id, file name or content."""
         return frozenset(
             row["video_id"]
-            for row in videos.select(["video_id", "uri", "sha256"]).to_pylist()
+            for row in dicts_of(videos, ["video_id", "uri", "sha256"])
             if row["sha256"] in self.names
             or not self.names.isdisjoint(_names(row["video_id"]))
             or not self.names.isdisjoint(_names(PurePosixPath(row["uri"]).stem))

@@ -8,15 +8,17 @@ quotas have no room for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.release import Absent, Dropped, LedgerCount
 from earshot.tasks.publish_release.exclusions import Listed, read_list
+from earshot.tasks.publish_release.spool import collected, dicts_of, videos_of
 
 Why = tuple[str, str]
 """A reason code of the ledger and a message."""
@@ -31,20 +33,32 @@ class Selection:
 
     def leave_out_videos(self, why: Mapping[str, Why]) -> None:
         """Drop every question about some videos."""
-        rows = self.questions.select(["question_id", "video_id"]).to_pylist()
-        self.leave_out({r["question_id"]: why[r["video_id"]] for r in rows if r["video_id"] in why})
+        self._leave_out("video_id", why)
 
     def leave_out(self, why: Mapping[str, Why]) -> None:
         """Drop some questions by id."""
+        self._leave_out("question_id", why)
+
+    def _leave_out(self, column: str, why: Mapping[str, Why]) -> None:
         if not why:
             return
-        stays = []
-        for row in self.questions.select(["question_id", "video_id", "task"]).to_pylist():
-            stays.append(row["question_id"] not in why)
-            if not stays[-1]:
-                code, message = why[row["question_id"]]
-                self.dropped.append(Dropped(**row, reason_code=code, message=message))
-        self.questions = self.questions.filter(pa.array(stays, pa.bool_()))
+        named = pa.array(list(why), pa.string())
+        goes = pc.is_in(self.questions[column], value_set=named)
+        if not pc.any(goes).as_py():
+            return
+        out = dicts_of(self.questions.select(["question_id", "video_id", "task"]).filter(goes))
+        for row in sorted(out, key=lambda row: row["question_id"]):
+            code, message = why[row[column]]
+            self.dropped.append(Dropped(**row, reason_code=code, message=message))
+        stays = pc.invert(goes).combine_chunks()
+        self.questions = collected(_filtered(self.questions, stays), self.questions.schema)
+
+
+def _filtered(table: pa.Table, stays: pa.Array) -> Iterator[pa.RecordBatch]:
+    at = 0
+    for batch in table.to_batches():
+        yield batch.filter(stays.slice(at, batch.num_rows))
+        at += batch.num_rows
 
 
 def may_not_be_published(
@@ -61,7 +75,7 @@ def may_not_be_published(
             message = f"it is in benchmark {each.name!r}"
             why.update(dict.fromkeys(sorted(each.among(videos)), ("excluded", message)))
     if config.licences:
-        for row in videos.select(["video_id", "licence"]).to_pylist():
+        for row in dicts_of(videos, ["video_id", "licence"]):
             if row["licence"] not in config.licences:
                 told = ", ".join(config.licences)
                 message = f"its licence is {row['licence']!r}; release.licences has {told}"
@@ -76,7 +90,7 @@ def absences(
     given: Iterable[Absent], dropped: Iterable[Dropped], questions: pa.Table
 ) -> tuple[Absent, ...]:
     """Return the given rows and one for each video whose every question was left out."""
-    asked = set(questions["video_id"].to_pylist())
+    asked = videos_of(questions)
     told = {row.video_id: row for row in given}
     for each in dropped:
         if each.video_id not in asked and each.video_id not in told:

@@ -6,14 +6,22 @@ it never resolves a contradiction: the gates refuse those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from earshot.schemas.arrow import from_table, to_table
+from earshot.schemas.arrow import from_table
 from earshot.schemas.question import Question, Split
 from earshot.schemas.release import SplitAssignment
+from earshot.tasks.publish_release.spool import (
+    BATCH_ROWS,
+    collected,
+    collected_records,
+    distinct,
+    rows_of,
+)
 
 _Facts = tuple[str | None, str, str | None]
 _UNKNOWN: _Facts = (None, "", None)
@@ -36,27 +44,28 @@ def move(questions: pa.Table, splits: Mapping[str, Split]) -> pa.Table:
     """Return the questions with the splits of some videos; a changed row gets its new digest."""
     if not splits:
         return questions
+    batches = questions.to_batches(max_chunksize=BATCH_ROWS)
+    return collected((_moved(batch, splits) for batch in batches), questions.schema)
+
+
+def _moved(batch: pa.RecordBatch, splits: Mapping[str, Split]) -> pa.RecordBatch:
+    drawn = zip(batch["video_id"].to_pylist(), batch["split"].to_pylist(), strict=True)
+    if all(splits.get(video_id, split) == split for video_id, split in drawn):
+        return batch
     rows = [
-        _with_split(row, splits.get(row["video_id"], row["split"])) for row in questions.to_pylist()
+        _with_split(row, splits.get(row["video_id"], row["split"])) for row in batch.to_pylist()
     ]
-    return pa.Table.from_pylist(rows, schema=questions.schema)
+    return pa.RecordBatch.from_pylist(rows, schema=batch.schema)
 
 
 def assign(
     questions: pa.Table, videos: pa.Table, before: pa.Table | None, version: int
 ) -> pa.Table:
     """Return the `splits` table: all earlier assignments, and those of newly asked videos."""
-    earlier = [] if before is None else _assignments(before)
-    drawn = dict(
-        zip(
-            questions.column("video_id").to_pylist(),
-            questions.column("split").to_pylist(),
-            strict=True,
-        )
-    )
+    drawn: dict[str, Split] = dict(distinct(questions, ["video_id", "split"]))
     facts = _media_facts(videos)
-    kept = {row.video_id for row in earlier}
-    new = [
+    kept = set() if before is None else {name for (name,) in rows_of(before, ["video_id"])}
+    new = (
         SplitAssignment(
             video_id=video_id,
             split=split,
@@ -67,23 +76,24 @@ def assign(
         )
         for video_id, split in sorted(drawn.items())
         if video_id not in kept
-    ]
-    return to_table(SplitAssignment, [*earlier, *new])
+    )
+    earlier = iter(()) if before is None else _assignments(before)
+    return collected_records(SplitAssignment, chain(earlier, new))
 
 
-def _assignments(before: pa.Table) -> list[SplitAssignment]:
-    """Return the rows of a table of splits, also of one that was published without fingerprints."""
+def _assignments(before: pa.Table) -> Iterator[SplitAssignment]:
+    """Yield the rows of a table of splits, also of one that was published without fingerprints."""
     if "frame_fingerprint" not in before.column_names:
         nulls = pa.nulls(before.num_rows, pa.string())
         before = before.append_column("frame_fingerprint", nulls)
-    return from_table(SplitAssignment, before)
+    for batch in before.to_batches(max_chunksize=BATCH_ROWS):
+        yield from from_table(SplitAssignment, pa.Table.from_batches([batch]))
 
 
 def _media_facts(videos: pa.Table) -> dict[str, _Facts]:
     """Return video_id -> (split group, sha256, fingerprint)."""
     names = ("video_id", "split_group", "sha256", "frame_fingerprint")
-    columns = (videos.column(name).to_pylist() for name in names)
-    return {row[0]: row[1:] for row in zip(*columns, strict=True)}
+    return {row[0]: row[1:] for row in rows_of(videos, names)}
 
 
 def _known_splits(facts: dict[str, _Facts], earlier: Iterable[SplitAssignment]) -> dict[str, Split]:

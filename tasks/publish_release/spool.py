@@ -1,0 +1,86 @@
+"""Tables that may be larger than the memory: takes record batches, gives a table.
+
+A small table is held; a large one lies in a file that has no name any more and is mapped, so that
+the system can drop its pages at any time. Whoever goes through such a table takes it by batches.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, takewhile
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from earshot.schemas.arrow import table_schema, to_table
+from earshot.schemas.base import Record
+
+R = TypeVar("R", bound=Record)
+
+HELD_BYTES = 32 * 2**20
+"""A table up to this size is held in memory."""
+
+BATCH_ROWS = 4096
+"""Rows that become Python objects at a time."""
+
+
+def collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """Return all batches as one table, in their order."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    coming = iter(batches)
+    for batch in coming:
+        held.append(batch)
+        size += batch.nbytes
+        if size > HELD_BYTES:
+            break
+    else:
+        return pa.Table.from_batches(held, schema)
+    handle, path = tempfile.mkstemp(prefix="earshot-table-", suffix=".arrow")
+    os.close(handle)
+    try:
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, schema) as out:
+            while held:
+                out.write_batch(held.pop(0))
+            for batch in coming:
+                out.write_batch(batch)
+        return pa.ipc.open_stream(pa.memory_map(path)).read_all()
+    finally:
+        os.unlink(path)
+
+
+def collected_records(kind: type[R], records: Iterable[R]) -> pa.Table:
+    """Return a table of records, of which few are there at a time."""
+    coming = iter(records)
+    pieces = iter(lambda: to_table(kind, islice(coming, BATCH_ROWS)), None)
+    tables = takewhile(lambda piece: piece.num_rows, pieces)
+    batches = (batch for piece in tables for batch in piece.to_batches())
+    return collected(batches, table_schema(kind))
+
+
+def rows_of(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of some columns, row by row."""
+    for batch in table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def dicts_of(table: pa.Table, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows as dicts."""
+    kept = table if columns is None else table.select(list(columns))
+    for batch in kept.to_batches(max_chunksize=BATCH_ROWS):
+        yield from batch.to_pylist()
+
+
+def videos_of(questions: pa.Table) -> set[str]:
+    """Return the videos that some questions are about."""
+    return {video_id for (video_id,) in distinct(questions, ["video_id"])}
+
+
+def distinct(table: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return the different values of some columns together, in the order in which they come."""
+    kept = table.select(list(columns))
+    # One thread: more of them would leave the order to chance.
+    found = kept.group_by(list(columns), use_threads=False).aggregate([])
+    return list(rows_of(found, columns))

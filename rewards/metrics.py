@@ -7,6 +7,7 @@ formulas; a missing or malformed prediction is 0 and counted.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,10 +137,10 @@ def summarise(measured: Iterable[Measured]) -> dict[Task, Summary]:
 
 def mean_values(values: Iterable[Values]) -> dict[str, float | None]:
     """Return the mean of every metric over the questions where it applies; None without any."""
-    columns: dict[str, list[float]] = {}
+    columns: dict[str, array[float]] = {}
     for row in values:
         for name, value in row.items():
-            columns.setdefault(name, []).extend(() if value is None else (value,))
+            columns.setdefault(name, array("d")).extend(() if value is None else (value,))
     return {
         name: math.fsum(column) / len(column) if column else None
         for name, column in columns.items()

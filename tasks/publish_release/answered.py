@@ -6,19 +6,21 @@ searched on train, what is scored is test (CONTRACTS 8).
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from earshot.schemas.question import Task
+from earshot.schemas.question import Split, Task
 from earshot.tasks.publish_release.baselines import Baseline, Metric
 from earshot.tasks.publish_release.contents import Contents
-from earshot.tasks.publish_release.facts import Fact
+from earshot.tasks.publish_release.spool import BATCH_ROWS
+from earshot.tasks.publish_release.tally import Tally
 from earshot.tasks.score_answers.baselines import score_baselines
-from earshot.tasks.score_answers.read import asked_of
+from earshot.tasks.score_answers.read import Asked, Known, asked_of
 from earshot.tasks.score_answers.record import BaselineScore
+
+SEARCHED_AND_SCORED: tuple[Split, Split] = ("train", "test")
 
 _METRICS: dict[Task, tuple[Metric, ...]] = {
     "temporal": (),
@@ -28,21 +30,27 @@ _METRICS: dict[Task, tuple[Metric, ...]] = {
 """What is scored beside m_tIoU, which `baselines.measure` has."""
 
 
-def blind_rows(contents: Contents, facts: Sequence[Fact]) -> tuple[Baseline, ...]:
+class FineRows(Iterable[Asked]):
+    """The questions of a split that are not at fault, read anew whenever they are gone through."""
+
+    def __init__(self, contents: Contents, tally: Tally, split: Split) -> None:
+        self._questions, self._split, self._out = contents.questions, split, tally.at_fault
+        # Their labels are not looked at.
+        self._known = Known.of(contents.videos, contents.tables["events"].slice(0, 0))
+
+    def __iter__(self) -> Iterator[Asked]:
+        for batch in self._questions.to_batches(max_chunksize=BATCH_ROWS):
+            rows = batch.filter(pc.equal(batch["split"], self._split))
+            for one in asked_of(pa.Table.from_batches([rows]), self._known):
+                if one.question_id not in self._out:
+                    yield one
+
+
+def blind_rows(contents: Contents, tally: Tally) -> tuple[Baseline, ...]:
     """Return m_vIoU and object_f1 of the blind answers; broken rows are left out."""
-    fine = pa.array([not fact.faults for fact in facts], pa.bool_())
-    questions = contents.questions.filter(fine)
-    train, test = (
-        asked_of(
-            questions.filter(pc.equal(questions["split"], split)),
-            contents.videos,
-            contents.tables["events"],
-        )
-        for split in ("train", "test")
-    )
-    counts = Counter(one.task for one in test)
+    train, test = (FineRows(contents, tally, split) for split in SEARCHED_AND_SCORED)
     scored = score_baselines(train, test, "strict")
-    return tuple(row for each in scored for row in _rows(each, counts[each.task]))
+    return tuple(row for each in scored for row in _rows(each, tally.fine["test", each.task]))
 
 
 def _rows(found: BaselineScore, n_scored: int) -> Iterator[Baseline]:

@@ -25,24 +25,26 @@ Numbers = npt.NDArray[np.int32]
 def sorted_shards(
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
-    split_column: str,
+    split_column: str | None,
     order: Sequence[str],
     shard_rows: int,
-) -> Iterator[tuple[str, int, int, pa.Table, pa.Array]]:
-    """Yield (split, shard, shards of the split, rows, their order), each split sorted as a whole.
+) -> Iterator[tuple[str, int, int, tuple[pa.Table, pa.Array]]]:
+    """Yield (split, shard, shards of the split, (rows, their order)), each split sorted as a whole.
 
     Args:
         batches: rows of `schema`, read once.
         schema: of the batches.
         split_column: rows of one value are sorted among themselves; values come in their order.
+            None: all rows are of one split, "".
         order: columns to sort by, ascending.
         shard_rows: rows of a shard; the last one of a split has the rest.
     """
-    with tempfile.TemporaryDirectory(prefix="earshot-sort-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="earshot-sort-") as place:
+        folder = Path(place)
         spool, keys = folder / "spool.arrow", folder / "keys.arrow"
-        rows = _spool(batches, schema, spool, keys, [split_column, *order])
-        shards, goes_to = _deal(keys, rows, [split_column, *order], shard_rows)
+        names = [split_column, *order] if split_column else list(order)
+        rows = _spool(batches, schema, spool, keys, names)
+        shards, goes_to = _deal(keys, rows, names, split_column, shard_rows)
         keys.unlink()
         _distribute(spool, goes_to, folder, len(shards), schema)
         spool.unlink()
@@ -50,10 +52,10 @@ def sorted_shards(
         for number, (split, shard) in enumerate(shards):
             count = sum(other == split for other, _ in shards)
             path = folder / f"{number}.arrow"
-            table = _read(path)
-            yield split, shard, count, table, order_of(table, order)
-            del table
+            piece = _read(path)
             path.unlink()
+            yield split, shard, count, (piece, order_of(piece, order))
+            del piece
 
 
 def _spool(
@@ -79,7 +81,7 @@ def _spool(
 
 
 def _deal(
-    keys: Path, rows: int, names: Sequence[str], shard_rows: int
+    keys: Path, rows: int, names: Sequence[str], split_column: str | None, shard_rows: int
 ) -> tuple[list[tuple[str, int]], Numbers]:
     """Return the shards as (split, number in it), and the shard that each row goes to."""
     shards: list[tuple[str, int]] = []
@@ -89,7 +91,8 @@ def _deal(
     with pa.OSFile(str(keys), "rb") as source, bounded() as sql:
         numbered = _numbered(pa.ipc.open_stream(source))
         sql.register("keys", numbered)
-        ranked = sql.sql(f'SELECT "{names[0]}" AS split, row FROM keys ORDER BY {columns}')
+        split = f'"{split_column}"' if split_column else "''"
+        ranked = sql.table("keys").order(columns).project(f"{split} AS split, row")
         for batch in ranked.to_arrow_reader(1 << 16):
             row = batch["row"].to_numpy()
             for split, begin, end in _runs(batch["split"]):

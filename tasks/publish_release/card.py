@@ -6,6 +6,7 @@ comes from `card.md.j2`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -27,6 +28,7 @@ from earshot.tasks.publish_release.diff import ReleaseDiff, stored_at
 from earshot.tasks.publish_release.exclusions import Overlap
 from earshot.tasks.publish_release.gates import GATES
 from earshot.tasks.publish_release.shards import SPLITS
+from earshot.tasks.publish_release.spool import distinct, values_of, videos_of
 
 TASKS = {
     "temporal": "when does the object sound and is visible",
@@ -96,14 +98,13 @@ class Card:
     @property
     def n_videos(self) -> int:
         """Videos with a question."""
-        return len(set(self.tables["questions"].column("video_id").to_pylist()))
+        return len(videos_of(self.tables["questions"]))
 
     @property
     def hours(self) -> float:
         """Length of these videos together."""
-        asked = set(self.tables["questions"].column("video_id").to_pylist())
-        media = self.tables["media"]
-        pairs = zip(media["video_id"].to_pylist(), media["duration_s"].to_pylist(), strict=True)
+        asked = videos_of(self.tables["questions"])
+        pairs = values_of(self.tables["media"], ["video_id", "duration_s"])
         return sum(float(duration_s) for video_id, duration_s in pairs if video_id in asked) / 3600
 
     @property
@@ -150,23 +151,20 @@ class Card:
     @property
     def absences(self) -> list[tuple[str, str, str, int]]:
         """(stage, status, reason code, videos) of the videos that are not in the release."""
-        counts: dict[tuple[str, str, str], int] = {}
-        for row in self.tables["absent"].to_pylist():
-            key = (row["stage"], row["status"], row["reason_code"] or "")
-            counts[key] = counts.get(key, 0) + 1
+        rows = values_of(self.tables["absent"], ["stage", "status", "reason_code"])
+        counts = Counter((stage, status, code or "") for stage, status, code in rows)
         return [(*key, count) for key, count in sorted(counts.items())]
 
 
 def shared(contents: Contents, one: str, other: str) -> dict[str, object]:
     """Return how many videos, files, split groups and near duplicates two splits share."""
-    drawn = zip(*(contents.questions[c].to_pylist() for c in ("video_id", "split")), strict=True)
     of: dict[str, set[str]] = {one: set(), other: set()}
-    for video_id, split in set(drawn):
+    for video_id, split in distinct(contents.questions, ["video_id", "split"]):
         of.get(split, set()).add(video_id)
-    rows = contents.videos.select(["video_id", "sha256", "split_group"]).to_pylist()
 
     def values(name: str, field: str) -> set[str]:
-        return {r[field] for r in rows if r["video_id"] in of[name] and r[field] is not None}
+        rows = values_of(contents.videos, ["video_id", field])
+        return {value for video_id, value in rows if video_id in of[name] and value is not None}
 
     near = contents.near_duplicates
     return {

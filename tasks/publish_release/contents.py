@@ -26,7 +26,7 @@ from earshot.tasks.publish_release.spool import (
     collected_records,
     dicts_of,
     distinct,
-    rows_of,
+    values_of,
     videos_of,
 )
 
@@ -127,7 +127,7 @@ def _fingerprints(
 
 
 def _column(rows: pa.Table) -> dict[str, str | None]:
-    return dict(rows_of(rows, ["video_id", "frame_fingerprint"]))
+    return dict(values_of(rows, ["video_id", "frame_fingerprint"]))
 
 
 def _uncompared(videos: pa.Table, questions: pa.Table) -> int:
@@ -162,7 +162,7 @@ def absent_table(given: Sequence[Absent], videos: pa.Table, questions: pa.Table)
             reason_code="empty",
             message="no question could be made about it",
         )
-        for (video_id,) in rows_of(videos, ["video_id"])
+        for (video_id,) in values_of(videos, ["video_id"])
         if video_id not in named
     )
     return collected_records(Absent, chain(given, silent))

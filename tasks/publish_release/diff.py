@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from earshot.schemas.base import Frozen
+from earshot.tasks.publish_release.bounded import bounded
 from earshot.tasks.publish_release.shelf import Published
 from earshot.tasks.publish_release.source import KINDS, STAGE_KINDS
+from earshot.tasks.publish_release.spool import values_of
 
 
 class ChangedRow(Frozen):
@@ -60,6 +62,14 @@ class ReleaseDiff(Frozen):
         return self.tables["questions"]
 
 
+_COMPARE = """
+CREATE TEMP TABLE compared AS
+SELECT coalesce(old.id, new.id) AS id, CASE
+  WHEN old.id IS NULL THEN 'added' WHEN new.id IS NULL THEN 'removed'
+  WHEN old.digest <> new.digest THEN 'changed' ELSE 'same' END AS what
+FROM old FULL JOIN new ON old.id = new.id
+"""
+
 COMPARED: tuple[str, ...] = ("questions", *(kind.TABLE for kind in STAGE_KINDS), "absent")
 
 
@@ -91,24 +101,27 @@ def _is_stage(name: str) -> bool:
 
 
 def _compare_table(name: str, table: pa.Table, previous: Published) -> TableDiff:
-    key = list(KINDS[name].KEY)
-    before = _digests(previous.read(stored_at(name), [*key, "digest"]), key)
-    after = _digests(table, key)
-    common = before.keys() & after.keys()
-    changed = sorted(row for row in common if before[row] != after[row])
+    columns = [*KINDS[name].KEY, "digest"]
+    before = previous.read(stored_at(name), columns)
+    with bounded() as sql:
+        for which, rows in (("old", before), ("new", table)):
+            sql.register(f"{which}_rows", table.slice(0, 0) if rows is None else rows)
+            sql.table(f"{which}_rows").project(
+                " || '+' || ".join(KINDS[name].KEY) + " AS id, digest"
+            ).create_view(which)
+        sql.execute(_COMPARE)
+        found = {
+            what: tuple(row[0] for row in rows)
+            for what in ("added", "removed", "changed")
+            if (rows := sql.table("compared").filter(f"what = '{what}'").order("id").fetchall())
+        }
+        (unchanged,) = sql.table("compared").filter("what = 'same'").count("*").fetchall()[0]
     return TableDiff(
-        added=tuple(sorted(after.keys() - before.keys())),
-        removed=tuple(sorted(before.keys() - after.keys())),
-        changed=tuple(changed),
-        unchanged=len(common) - len(changed),
+        added=found.get("added", ()),
+        removed=found.get("removed", ()),
+        changed=found.get("changed", ()),
+        unchanged=unchanged,
     )
-
-
-def _digests(table: pa.Table | None, key: list[str]) -> dict[str, str]:
-    if table is None:
-        return {}
-    keys = zip(*(table.column(name).to_pylist() for name in key), strict=True)
-    return dict(zip(("+".join(parts) for parts in keys), table["digest"].to_pylist(), strict=True))
 
 
 def _changed(
@@ -137,8 +150,9 @@ def _rows(questions: pa.Table, ids: tuple[str, ...]) -> dict[str, dict[str, obje
 
 
 def _removed(ids: tuple[str, ...], absent: pa.Table) -> tuple[RemovedRow, ...]:
+    columns = ("video_id", "stage", "status", "reason_code")
     reasons = {
-        row["video_id"]: f"{row['stage']}: {row['status']} ({row['reason_code']})"
-        for row in absent.to_pylist()
+        video_id: f"{stage}: {status} ({code})"
+        for video_id, stage, status, code in values_of(absent, columns)
     }
     return tuple(RemovedRow(id=row, reason=reasons.get(row.split("/", 1)[0])) for row in ids)

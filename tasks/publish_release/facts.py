@@ -22,6 +22,7 @@ from earshot.rewards.scoring import score
 from earshot.schemas.config import GateName, ReleaseConfig
 from earshot.schemas.question import Task
 from earshot.schemas.truth import Truth
+from earshot.tasks.publish_release.spool import dicts_of
 
 # Rendered times are rounded half-up to 0.1 s, so the last one may lie this far behind the end.
 END_TOLERANCE_S = 0.05 + 1e-6
@@ -32,6 +33,11 @@ SLACK_S = 0.1 + 1e-6
 """Both ends of an interval may have been rounded away from each other."""
 
 Fault = tuple[GateName, str]
+
+_COLUMNS = (
+    "question_id", "video_id", "split", "task", "branch", "box_space", "question", "answer",
+    "truth_json", "span",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,19 +64,16 @@ class Fact:
 
 def read_facts(
     questions: pa.Table, durations_s: Mapping[str, float], config: ReleaseConfig
-) -> list[Fact]:
-    """Return one fact a question, in the table's order.
+) -> Iterator[Fact]:
+    """Yield one fact a question, in the table's order.
 
     Args:
         questions: any number of rows; read in batches.
         durations_s: probed length of each video; a question about another one is at fault.
         config: limits that rows are held to.
     """
-    return [
-        _fact(row, durations_s.get(row["video_id"]), config)
-        for batch in questions.to_batches(max_chunksize=1024)
-        for row in batch.to_pylist()
-    ]
+    for row in dicts_of(questions, _COLUMNS):
+        yield _fact(row, durations_s.get(row["video_id"]), config)
 
 
 def _fact(row: dict[str, Any], duration_s: float | None, config: ReleaseConfig) -> Fact:

@@ -1,4 +1,4 @@
-"""The gates of a release: takes its tables, facts and baselines, and refuses it with all reasons.
+"""The gates of a release: takes its tables, tally and baselines, and refuses it with all reasons.
 
 Each gate gives the offenders it found; nothing is mended or dropped, and only `release.limits` lets
 anything through.
@@ -19,10 +19,12 @@ from earshot.errors import ReleaseError
 from earshot.schemas.config import GateName, ReleaseConfig
 from earshot.schemas.release import GateCount
 from earshot.tasks.publish_release.baselines import Baselines, over_limit
+from earshot.tasks.publish_release.bounded import bounded
 from earshot.tasks.publish_release.contents import Contents
 from earshot.tasks.publish_release.exclusions import Overlap
-from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.publish_release.rederive import other_answers
+from earshot.tasks.publish_release.spool import BATCH_ROWS, distinct, values_of, videos_of
+from earshot.tasks.publish_release.tally import Tally, hash_of, words_of
 
 SHOWN = 5
 
@@ -126,7 +128,7 @@ class Offence:
 
 def check_gates(
     contents: Contents,
-    facts: Sequence[Fact],
+    tally: Tally,
     overlaps: Sequence[Overlap],
     baselines: Baselines,
     config: ReleaseConfig,
@@ -142,23 +144,21 @@ def check_gates(
     offences = (
         *split_offences(contents),
         *near_duplicate_offences(contents),
-        *duplicate_offences(contents.questions),
-        *unique_offences(facts),
+        *duplicate_offences(contents.questions, tally),
+        *unique_offences(contents.questions, tally),
         *dangling_offences(contents),
         *contradictions(contents),
-        *(Offence(gate, f"{f.question_id}: {text}") for f in facts for gate, text in f.faults),
+        *(Offence(gate, f"{name}: {text}") for name, gate, text in tally.faults),
         *tube_offences(contents),
         *exclusion_offences(overlaps),
         *blind_offences(baselines, config),
-        *empty_offences(facts, config),
+        *empty_offences(tally, config),
     )
     _refuse(offences, config)
     return offences
 
 
-def check_answers(
-    folder: Path, facts: Sequence[Fact], config: ReleaseConfig
-) -> tuple[Offence, ...]:
+def check_answers(folder: Path, tally: Tally, config: ReleaseConfig) -> tuple[Offence, ...]:
     """Return the questions whose answer SQL derives otherwise from the files of a release.
 
     Rows that a gate has let through although they are at fault are not looked at again.
@@ -166,7 +166,7 @@ def check_answers(
     Raises:
         ReleaseError: there are more of them than the limit.
     """
-    at_fault = {fact.question_id for fact in facts if fact.faults}
+    at_fault = tally.at_fault
     offences = tuple(
         Offence("rederived", f"{question_id}: says {_short(said)}, the tables {_short(derived)}")
         for question_id, said, derived in other_answers(folder)
@@ -194,18 +194,14 @@ def _refuse(offences: Sequence[Offence], config: ReleaseConfig) -> None:
 def split_offences(contents: Contents) -> Iterator[Offence]:
     """Videos, byte-equal files and split groups that stand in more than one split."""
     columns = ("video_id", "split_group", "sha256")
-    videos = {row["video_id"]: row for row in contents.videos.select(columns).to_pylist()}
+    videos = {name: rest for name, *rest in values_of(contents.videos, columns)}
     seen: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    questions = contents.questions
-    asked = zip(
-        questions.column("video_id").to_pylist(), questions.column("split").to_pylist(), strict=True
-    )
-    for video_id, split in sorted(set(asked)):
-        row = videos.get(video_id, {})
+    for video_id, split in sorted(distinct(contents.questions, ["video_id", "split"])):
+        split_group, sha256 = videos.get(video_id, (None, None))
         for what, value in (
             ("video", video_id),
-            ("split_group", row.get("split_group")),
-            ("file with sha256", row.get("sha256")),
+            ("split_group", split_group),
+            ("file with sha256", sha256),
         ):
             if value is not None:
                 seen[what, value].setdefault(split, video_id)
@@ -217,28 +213,34 @@ def split_offences(contents: Contents) -> Iterator[Offence]:
 
 def near_duplicate_offences(contents: Contents) -> Iterator[Offence]:
     """Videos that show the same and stand in two splits."""
-    questions = contents.questions
-    split = dict(
-        zip(questions["video_id"].to_pylist(), questions["split"].to_pylist(), strict=True)
-    )
+    split = dict(distinct(contents.questions, ["video_id", "split"]))
     for one, other in contents.near_duplicates:
         if one in split and other in split and split[one] != split[other]:
             text = f"{one!r} in {split[one]} shows what {other!r} in {split[other]} shows"
             yield Offence("near_duplicate", text)
 
 
-def duplicate_offences(questions: pa.Table) -> Iterator[Offence]:
+def duplicate_offences(questions: pa.Table, tally: Tally) -> Iterator[Offence]:
     """Question ids that stand more than once."""
-    for question_id, count in Counter(questions.column("question_id").to_pylist()).items():
+    hashes = tally.may_stand_twice()
+    if not hashes:
+        return
+    ids = (name for (name,) in values_of(questions, ["question_id"]) if hash_of(name) in hashes)
+    for question_id, count in Counter(ids).items():
         if count > 1:
             yield Offence("duplicate", f"{question_id} stands {count} times")
 
 
-def unique_offences(facts: Sequence[Fact]) -> Iterator[Offence]:
+def unique_offences(questions: pa.Table, tally: Tally) -> Iterator[Offence]:
     """Questions of one video that nobody can tell apart."""
+    hashes = tally.may_ask_the_same()
+    if not hashes:
+        return
     asked: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for fact in facts:
-        asked[fact.video_id, " ".join(fact.question.split())].add(fact.question_id)
+    for question_id, *told in values_of(questions, ["question_id", "video_id", "question"]):
+        words = words_of(*told)
+        if hash_of(*words) in hashes:
+            asked[words].add(question_id)
     for (_, text), ids in asked.items():
         if len(ids) > 1:
             yield Offence("unique", f"{' and '.join(sorted(ids))} ask {_short(text)}")
@@ -246,43 +248,46 @@ def unique_offences(facts: Sequence[Fact]) -> Iterator[Offence]:
 
 def dangling_offences(contents: Contents) -> Iterator[Offence]:
     """Ids in questions whose row is in no table of the release."""
-    tables = contents.tables
-    tubes = _ids(tables["tubes"], "tube_id") | _ids(tables["revised_tubes"], "tube_id")
     known = {
-        "event_ids": _ids(tables["events"], "event_id"),
-        "object_ids": _ids(tables["objects"], "object_id"),
-        "tube_ids": tubes,
-        "inspection_ids": _ids(tables["inspections"], "inspection_id"),
+        "event_ids": ("events",),
+        "object_ids": ("objects",),
+        "tube_ids": ("tubes", "revised_tubes"),
+        "inspection_ids": ("inspections",),
     }
-    for name, ids in known.items():
-        used = set(pc.list_flatten(contents.questions.column(name)).to_pylist())
-        for missing in sorted(used - ids):
-            yield Offence("dangling", f"{name} names {missing}, which is in no table")
+    with bounded() as sql:
+        for name in ("questions", *(table for tables in known.values() for table in tables)):
+            sql.register(name, contents.tables[name])
+        for name, tables in known.items():
+            there = [sql.table(table).project(f"{name[:-1]} AS id") for table in tables]
+            used = sql.table("questions").project(f"unnest({name}) AS id").distinct()
+            for table in there:
+                used = used.except_(table)
+            for (each,) in used.order("id").fetchall():
+                yield Offence("dangling", f"{name} names {each}, which is in no table")
 
 
 def contradictions(contents: Contents) -> Iterator[Offence]:
     """Videos that are said to be absent and have a question."""
-    asked = _ids(contents.questions, "video_id")
-    for video_id in sorted(asked & _ids(contents.tables["absent"], "video_id")):
+    absent = {video_id for (video_id,) in values_of(contents.tables["absent"], ["video_id"])}
+    for video_id in sorted(videos_of(contents.questions) & absent):
         yield Offence("contradiction", f"video {video_id!r} is absent and has a question")
 
 
 def tube_offences(contents: Contents) -> Iterator[Offence]:
     """Boxes of tubes without an area, such as [0, 0, 0, 0]."""
     for name in ("tubes", "revised_tubes"):
-        table = contents.tables[name]
-        boxes = pc.list_flatten(table.column("boxes"))
-        owners = pc.list_parent_indices(table.column("boxes")).to_numpy()
-        x1, y1, x2, y2 = (
-            pc.struct_field(boxes, edge).to_numpy(zero_copy_only=False)
-            for edge in ("x1", "y1", "x2", "y2")
-        )
-        # A null box has NaN edges here, and NaN is not at fault.
-        rows = np.flatnonzero((x1 >= x2) | (y1 >= y2))
-        for row in rows:
-            tube_id = table.column("tube_id")[int(owners[row])].as_py()
-            box = f"[{x1[row]:g}, {y1[row]:g}, {x2[row]:g}, {y2[row]:g}]"
-            yield Offence("box", f"{tube_id} in {name}: box {box} has no area")
+        for batch in contents.tables[name].to_batches(max_chunksize=BATCH_ROWS):
+            boxes = pc.list_flatten(batch["boxes"])
+            owners = pc.list_parent_indices(batch["boxes"]).to_numpy()
+            x1, y1, x2, y2 = (
+                pc.struct_field(boxes, edge).to_numpy(zero_copy_only=False)
+                for edge in ("x1", "y1", "x2", "y2")
+            )
+            # A null box has NaN edges here, and NaN is not at fault.
+            for row in np.flatnonzero((x1 >= x2) | (y1 >= y2)):
+                tube_id = batch["tube_id"][int(owners[row])].as_py()
+                box = f"[{x1[row]:g}, {y1[row]:g}, {x2[row]:g}, {y2[row]:g}]"
+                yield Offence("box", f"{tube_id} in {name}: box {box} has no area")
 
 
 def exclusion_offences(overlaps: Iterable[Overlap]) -> Iterator[Offence]:
@@ -303,14 +308,10 @@ def blind_offences(baselines: Baselines, config: ReleaseConfig) -> Iterator[Offe
             )
 
 
-def empty_offences(facts: Sequence[Fact], config: ReleaseConfig) -> Iterator[Offence]:
+def empty_offences(tally: Tally, config: ReleaseConfig) -> Iterator[Offence]:
     """A release without a question."""
-    if not facts and not config.allow_empty:
+    if not tally.questions and not config.allow_empty:
         yield Offence("empty", "there is no question in it")
-
-
-def _ids(table: pa.Table, column: str) -> set[str]:
-    return set(table.column(column).to_pylist())
 
 
 def _message(config: ReleaseConfig, offences: Sequence[Offence]) -> str:

@@ -1,15 +1,14 @@
-"""Draws the plots of the card: takes facts, writes PNG files, keeps no state between two calls.
+"""Draws the plots of the card: takes a tally, writes PNG files, keeps no state between two calls.
 
 Figures are made without pyplot, whose global state is shared by all threads of a worker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -17,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from earshot.schemas.question import Task
-from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.publish_release.style import (
     INK,
     LINE,
@@ -27,23 +25,23 @@ from earshot.tasks.publish_release.style import (
     nothing,
     titled,
 )
+from earshot.tasks.publish_release.tally import TENTHS_OF_A_PLOT, Counts, Tally
 from earshot.tasks.publish_release.world_plots import World, world_plots
 
 HEAT = LinearSegmentedColormap.from_list("heat", ["#f4f7fb", "#9cc4e4", "#2f7fb8", "#0b2f52"])
 TASKS: tuple[Task, ...] = ("temporal", "spatial", "spatio_temporal")
 
-Floats = npt.NDArray[np.floating]
 Draw = Callable[[Axes], None]
 
 
-def draw_all(facts: Sequence[Fact], folder: Path, world: World | None = None) -> tuple[str, ...]:
+def draw_all(tally: Tally, folder: Path, world: World | None = None) -> tuple[str, ...]:
     """Write every plot as PNG into `folder`; return the file names, in the card's order."""
     folder.mkdir(parents=True, exist_ok=True)
     plots: dict[str, Draw] = {
-        "tasks.png": lambda axes: _tasks(axes, facts),
-        "coverage.png": lambda axes: _coverage(axes, facts),
-        "start_length.png": lambda axes: _start_length(axes, facts),
-        "box_centres.png": lambda axes: _box_centres(axes, facts),
+        "tasks.png": lambda axes: _tasks(axes, tally),
+        "coverage.png": lambda axes: _coverage(axes, tally),
+        "start_length.png": lambda axes: _start_length(axes, tally),
+        "box_centres.png": lambda axes: _box_centres(axes, tally),
         **(world_plots(world) if world else {}),
     }
     for name, draw in plots.items():
@@ -67,15 +65,14 @@ def _save(draw: Draw, path: Path) -> None:
     canvas.print_png(path, metadata={"Software": None})  # type: ignore[no-untyped-call]
 
 
-def _tasks(axes: Axes, facts: Sequence[Fact]) -> None:
-    titled(axes, "Questions", f"{len(facts):,} questions by task and split", "", "")
-    if not facts:
+def _tasks(axes: Axes, tally: Tally) -> None:
+    titled(axes, "Questions", f"{tally.questions:,} questions by task and split", "", "")
+    if not tally.questions:
         return nothing(axes)
     left = np.zeros(len(TASKS))
     rows = np.arange(len(TASKS))
     for split, colour in SPLIT_COLOURS.items():
-        of_split = [fact.task for fact in facts if fact.split == split]
-        counts = np.array([float(of_split.count(task)) for task in TASKS])
+        counts = np.array([float(tally.counts[split, task]) for task in TASKS])
         if counts.any():
             axes.barh(rows, counts, left=left, height=0.62, color=colour, label=split)
         left += counts
@@ -94,24 +91,16 @@ def _tasks(axes: Axes, facts: Sequence[Fact]) -> None:
     return None
 
 
-def _timed(facts: Sequence[Fact]) -> list[Fact]:
-    return [fact for fact in facts if fact.intervals]
-
-
-def _coverage(axes: Axes, facts: Sequence[Fact]) -> None:
-    timed = _timed(facts)
-    below = f"Length of the right answer over that of the video, {len(timed):,} timed questions"
+def _coverage(axes: Axes, tally: Tally) -> None:
+    below = f"Length of the right answer over that of the video, {tally.timed:,} timed questions"
     titled(axes, "Event coverage", below, "share of the video", "questions")
-    if not timed:
+    if not tally.timed:
         return nothing(axes)
-    shares = [_share(fact) for fact in timed]
-    by_split = {
-        split: [share for fact, share in zip(timed, shares, strict=True) if fact.split == split]
-        for split in SPLIT_COLOURS
-    }
-    shown = {split: values for split, values in by_split.items() if values}
+    shown = {split: tally.shares[split] for split in SPLIT_COLOURS if split in tally.shares}
+    edges = np.linspace(0, 1, TENTHS_OF_A_PLOT + 1)
     axes.hist(
-        list(shown.values()), bins=list(np.linspace(0, 1, 21)), stacked=True, rwidth=0.9,
+        [(edges[1:] + edges[:-1]) / 2] * len(shown), weights=list(shown.values()),
+        bins=list(edges), stacked=True, rwidth=0.9,
         color=[SPLIT_COLOURS[split] for split in shown], label=list(shown),
     )  # fmt: skip
     axes.axvline(0.9, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -129,19 +118,12 @@ def _coverage(axes: Axes, facts: Sequence[Fact]) -> None:
     return None
 
 
-def _share(fact: Fact) -> float:
-    return min(1.0, sum(end - start for start, end in fact.intervals) / fact.duration_s)
-
-
-def _start_length(axes: Axes, facts: Sequence[Fact]) -> None:
-    timed = _timed(facts)
-    pairs = [(s / f.duration_s, (e - s) / f.duration_s) for f in timed for s, e in f.intervals]
-    below = f"{len(pairs):,} intervals of the right answers, relative to the video"
+def _start_length(axes: Axes, tally: Tally) -> None:
+    below = f"{tally.intervals:,} intervals of the right answers, relative to the video"
     titled(axes, "Where events start and how long they are", below, "start", "length")
-    if not pairs:
+    if not tally.intervals:
         return nothing(axes)
-    starts, lengths = np.clip(np.array(pairs).T, 0, 1)
-    _heat(axes, starts, lengths, "intervals")
+    _heat(axes, tally.places, "intervals")
     axes.plot([0, 1], [1, 0], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.annotate(
         "ends with the video", (0.4, 0.6), (6, 4), textcoords="offset points", fontsize=8,
@@ -150,19 +132,18 @@ def _start_length(axes: Axes, facts: Sequence[Fact]) -> None:
     return None
 
 
-def _box_centres(axes: Axes, facts: Sequence[Fact]) -> None:
-    centres = np.concatenate([np.empty((0, 2)), *(fact.centres for fact in facts)])
-    below = f"Centres of {len(centres):,} boxes of the right answers, in the frame"
+def _box_centres(axes: Axes, tally: Tally) -> None:
+    below = f"Centres of {tally.boxes:,} boxes of the right answers, in the frame"
     titled(axes, "Where the boxes are", below, "x", "y")
-    if not len(centres):
+    if not tally.boxes:
         return nothing(axes)
-    _heat(axes, centres[:, 0], centres[:, 1], "boxes")
+    _heat(axes, tally.centres, "boxes")
     axes.invert_yaxis()
     return None
 
 
-def _heat(axes: Axes, x: Floats, y: Floats, what: str) -> None:
-    counts, edges, _ = np.histogram2d(x, y, bins=20, range=[[0, 1], [0, 1]])
+def _heat(axes: Axes, counts: Counts, what: str) -> None:
+    edges = np.linspace(0, 1, TENTHS_OF_A_PLOT + 1)
     shown = np.ma.masked_equal(counts.T, 0)
     mesh = axes.pcolormesh(edges, edges, shown, cmap=HEAT, vmin=0, rasterized=True)
     axes.set_xlim(0, 1)

@@ -6,11 +6,11 @@ changes a version that is there; content that is published already makes no new 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pyarrow.compute as pc
 
 from earshot.prompts.answering import answer_prompt, answer_prompt_version
 from earshot.schemas.base import digest_of
@@ -30,7 +30,7 @@ from earshot.tasks.publish_release.baselines import Baselines, measure, over_lim
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import ReleaseDiff, compare
 from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps, read_lists
-from earshot.tasks.publish_release.facts import Fact, read_facts
+from earshot.tasks.publish_release.facts import read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
 from earshot.tasks.publish_release.gates import Offence, check_answers, check_gates, count_gates
 from earshot.tasks.publish_release.selection import ledger_count
@@ -42,6 +42,8 @@ from earshot.tasks.publish_release.source import (
     content_digest,
     schema_digest,
 )
+from earshot.tasks.publish_release.spool import distinct, values_of, videos_of
+from earshot.tasks.publish_release.tally import Tally
 
 DESCRIPTION = (
     "Questions about which object makes the sound, when, and where in the frame, with box tubes."
@@ -79,7 +81,7 @@ class _Draft:
     config: ReleaseConfig
     weights: RewardWeights
     contents: Contents
-    facts: Sequence[Fact]
+    tally: Tally
     overlaps: tuple[Overlap, ...]
     baselines: Baselines
     offences: tuple[Offence, ...]
@@ -125,7 +127,7 @@ def publish(
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
         target, note = shelf.take_in(folder, draft.version)
-    message = f"published {len(draft.facts):,} questions as {target}"
+    message = f"published {draft.tally.questions:,} questions as {target}"
     notes = (*warnings, note) if note else warnings
     return Publication(target, draft.version, True, message, notes, removed, _count(draft))
 
@@ -143,20 +145,18 @@ def _draft(
     lists = read_lists(config.exclusion_lists)
     before = previous.read("splits.parquet") if previous else None
     contents = assemble(source, before, version, config, lists)
-    names, durations_s = (
-        contents.videos.column(name).to_pylist() for name in ("video_id", "duration_s")
-    )
-    facts = read_facts(contents.questions, dict(zip(names, durations_s, strict=True)), config)
-    asked = frozenset(fact.video_id for fact in facts)
+    durations_s = dict(values_of(contents.videos, ["video_id", "duration_s"]))
+    tally = Tally.of(read_facts(contents.questions, durations_s, config))
+    asked = frozenset(videos_of(contents.questions))
     overlaps = find_overlaps(lists, contents.videos, asked, contents.dropped)
-    baselines = Baselines((*measure(facts).rows, *blind_rows(contents, facts)))
-    offences = check_gates(contents, facts, overlaps, baselines, config)
+    baselines = Baselines((*measure(tally).rows, *blind_rows(contents, tally)))
+    offences = check_gates(contents, tally, overlaps, baselines, config)
     return _Draft(
         source=source,
         config=config,
         weights=weights,
         contents=contents,
-        facts=facts,
+        tally=tally,
         overlaps=overlaps,
         baselines=baselines,
         offences=offences,
@@ -176,7 +176,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     write_tables(
         {name: tables[name] for name in ("media", "absent", "dropped", "splits")}, folder, config
     )
-    found = (*draft.offences, *check_answers(folder, draft.facts, config))
+    found = (*draft.offences, *check_answers(folder, draft.tally, config))
     draft = replace(draft, offences=found)
     parquet = list_files(folder)
     diff = compare(tables, draft.version, draft.previous)
@@ -186,9 +186,9 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     from earshot.tasks.publish_release.plots import draw_all
     from earshot.tasks.publish_release.world_plots import World
 
-    split_of = {fact.video_id: fact.split for fact in draft.facts}
+    split_of = dict(distinct(contents.questions, ["video_id", "split"]))
     world = World(tables, split_of, draft.source.ledger_counts, draft.baselines)
-    names = draw_all(draft.facts, folder / "plots", world)
+    names = draw_all(draft.tally, folder / "plots", world)
     if (told := draft.source.inspection) and told.done:
         draw_inspection(told, folder / "plots" / "inspection.png")
     described = croissant.describe(
@@ -232,10 +232,14 @@ def _manifest(
         published_at=draft.now,
         content_digest=draft.digest,
         licence=draft.config.licence,
-        questions=_counts(draft.facts),
-        inspected_by=dict(
-            sorted(Counter(draft.contents.questions["inspected_by"].to_pylist()).items())
-        ),
+        questions=_counts(draft.tally),
+        inspected_by={
+            each["values"]: each["counts"]
+            for each in sorted(
+                pc.value_counts(draft.contents.questions["inspected_by"]).to_pylist(),
+                key=lambda each: str(each["values"]),
+            )
+        },
         files=files,
         schemas={name: schema_digest(table.schema) for name, table in sorted(tables.items())},
         code_version=source.build.code_version,
@@ -259,7 +263,7 @@ def _manifest(
 
 def _count(draft: _Draft) -> LedgerCount:
     """Return the ledger's row of the release itself."""
-    return ledger_count(draft.contents.dropped, len(draft.facts))
+    return ledger_count(draft.contents.dropped, draft.tally.questions)
 
 
 def _system_prompts(contents: Contents) -> SystemPrompts:
@@ -270,10 +274,10 @@ def _system_prompts(contents: Contents) -> SystemPrompts:
     return SystemPrompts(version=answer_prompt_version(), texts=texts)
 
 
-def _counts(facts: Sequence[Fact]) -> dict[str, dict[str, int]]:
+def _counts(tally: Tally) -> dict[str, dict[str, int]]:
     """Return split -> task -> questions."""
     counts: dict[str, dict[str, int]] = {}
-    for (split, task), count in sorted(Counter((f.split, f.task) for f in facts).items()):
+    for (split, task), count in sorted(tally.counts.items()):
         counts.setdefault(split, {})[task] = count
     return counts
 
@@ -281,7 +285,7 @@ def _counts(facts: Sequence[Fact]) -> dict[str, dict[str, int]]:
 def _warnings(draft: _Draft) -> tuple[str, ...]:
     """Return what a reader should know and no gate refuses."""
     constant, config = draft.baselines.constant("temporal"), draft.config
-    if not draft.facts:
+    if not draft.tally.questions:
         return ("There is no question in this version.",)
     over = [
         f"Blind answer to {row.task} questions, {row.name}: {row.metric} {row.score:.3f} on test, "

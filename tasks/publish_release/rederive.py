@@ -6,14 +6,24 @@ uses nothing of ours, so that a mistake in our own code can't hide itself.
 
 from __future__ import annotations
 
-from collections import Counter
 from importlib import resources
 from pathlib import Path
 
-import duckdb
+from earshot.tasks.publish_release.bounded import bounded
 
-READINGS = ("by_segment", "by_stretch")
-"""What "when" means (CONTRACTS 5): a pack asks in one of these ways, and in no other."""
+MEMORY_MB = 1024
+
+# What "when" means (CONTRACTS 5): a pack asks in one of two readings, and in no other.
+_OTHER = """
+WITH found AS MATERIALIZED (SELECT * FROM rederived), fits AS (
+  SELECT pack, count_if(by_segment = answer) >= count_if(by_stretch = answer) AS is_segment
+  FROM found GROUP BY pack
+), chosen AS (
+  SELECT question_id, answer, CASE WHEN is_segment THEN by_segment ELSE by_stretch END AS derived
+  FROM found JOIN fits USING (pack)
+)
+SELECT question_id, answer, derived FROM chosen WHERE derived <> answer ORDER BY question_id
+"""
 
 
 def other_answers(folder: Path) -> list[tuple[str, str, str]]:
@@ -28,23 +38,7 @@ def other_answers(folder: Path) -> list[tuple[str, str, str]]:
     if not any((folder / "data").glob("*/*.parquet")):
         return []
     script = resources.files(__package__).joinpath("rederive.sql").read_text(encoding="utf-8")
-    with duckdb.connect() as connection:
+    with bounded(MEMORY_MB) as connection:
         connection.execute("SET VARIABLE release = ?", [str(folder)])
         connection.execute(script)
-        rows = connection.sql(
-            "SELECT question_id, pack, answer, by_segment, by_stretch FROM rederived "
-            "ORDER BY question_id"
-        ).fetchall()
-    fits: dict[str, Counter[int]] = {}
-    for _, pack, answer, *derived in rows:
-        fits.setdefault(pack, Counter()).update(
-            nth for nth, text in enumerate(derived) if text == answer
-        )
-    chosen = {
-        pack: max(range(len(READINGS)), key=counts.__getitem__) for pack, counts in fits.items()
-    }
-    return [
-        (question_id, answer, derived[chosen[pack]])
-        for question_id, pack, answer, *derived in rows
-        if derived[chosen[pack]] != answer
-    ]
+        return connection.execute(_OTHER).fetchall()

@@ -21,6 +21,9 @@ from earshot.schemas.question import Question
 from earshot.tasks.publish_release.bucket_sort import order_of, sorted_shards
 from earshot.tasks.publish_release.source import KINDS
 
+LARGE_BYTES = 128 * 2**20
+"""Tables above are sorted on the disk, by pieces."""
+
 SPLITS = ("train", "validation", "test")
 QUESTION_ORDER = ("video_id", "question_id")
 
@@ -47,7 +50,15 @@ def write_tables(tables: dict[str, pa.Table], folder: Path, config: ReleaseConfi
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         order = row_order(KINDS[name])
-        _write(table, order_of(table, order), folder / f"{name}.parquet", order, config)
+        path = folder / f"{name}.parquet"
+        if table.nbytes > LARGE_BYTES:
+            # Whole row groups, so that the file is the same in however many pieces it comes.
+            rows = max(1, config.shard_rows // config.row_group_rows) * config.row_group_rows
+            shards = sorted_shards(table.to_batches(), table.schema, None, order, rows)
+            pieces = (piece for *_, piece in shards)
+            _write(pieces, table.schema, path, order, config)
+            continue
+        _write([(table, order_of(table, order))], table.schema, path, order, config)
 
 
 def write_questions(
@@ -59,18 +70,19 @@ def write_questions(
     video is looked up. Questions of more than two shards are sorted on the disk, so that they need
     the memory of one shard and of their ids.
     """
-    if isinstance(questions, pa.Table) and questions.num_rows <= 2 * config.shard_rows:
+    is_table = isinstance(questions, pa.Table)
+    if is_table and questions.num_rows <= 2 * config.shard_rows:
         shards = _shards(questions, config.shard_rows)
     else:
-        batches = questions.to_batches() if isinstance(questions, pa.Table) else questions
+        batches = questions.to_batches() if is_table else questions
         schema = table_schema(Question)
         shards = sorted_shards(batches, schema, "split", QUESTION_ORDER, config.shard_rows)
-    for split, shard, count, rows, order in shards:
+    for split, shard, count, piece in shards:
         (folder / split).mkdir(parents=True, exist_ok=True)
         name = f"{Question.TABLE}-{shard:05d}-of-{count:05d}.parquet"
-        _write(rows, order, folder / split / name, QUESTION_ORDER, config)
+        _write([piece], table_schema(Question), folder / split / name, QUESTION_ORDER, config)
         # Or this shard would be held while the next is read.
-        del rows, order
+        del piece
 
 
 def row_count(path: Path) -> int:
@@ -80,34 +92,42 @@ def row_count(path: Path) -> int:
 
 def _shards(
     questions: pa.Table, shard_rows: int
-) -> Iterator[tuple[str, int, int, pa.Table, pa.Array]]:
+) -> Iterator[tuple[str, int, int, tuple[pa.Table, pa.Array]]]:
     order = order_of(questions, QUESTION_ORDER)
     splits = questions["split"].combine_chunks().take(order)
     for split in SPLITS:
         rows = order.filter(pc.equal(splits, split))
         count = -(-len(rows) // shard_rows)
         for shard in range(count):
-            yield split, shard, count, questions, rows.slice(shard * shard_rows, shard_rows)
+            numbers = rows.slice(shard * shard_rows, shard_rows)
+            yield split, shard, count, (questions, numbers)
 
 
 def _write(
-    table: pa.Table, rows: pa.Array, path: Path, order: tuple[str, ...], config: ReleaseConfig
+    pieces: Iterable[tuple[pa.Table, pa.Array]],
+    schema: pa.Schema,
+    path: Path,
+    order: tuple[str, ...],
+    config: ReleaseConfig,
 ) -> None:
-    """Write the numbered rows of a table, gathered a row group at a time: no second table."""
-    leaves = _leaf_paths(table.schema)
+    """Write the numbered rows of tables, gathered a row group at a time: no second table."""
+    leaves = _leaf_paths(schema)
     options = {
         "compression": "zstd",
         "compression_level": 3,
         "use_dictionary": [leaf for leaf in leaves if leaf in _LOW_CARDINALITY],
         "write_page_index": True,
         "sorting_columns": pq.SortingColumn.from_ordering(
-            table.schema, [(name, "ascending") for name in order]
+            schema, [(name, "ascending") for name in order]
         ),
     }
     size = config.row_group_rows
-    with pq.ParquetWriter(path, table.schema, **options) as out:
-        for start in range(0, len(rows), size):
-            out.write_table(table.take(rows.slice(start, size)), row_group_size=size)
+    with pq.ParquetWriter(path, schema, **options) as out:
+        for table, rows in pieces:
+            for start in range(0, len(rows), size):
+                out.write_table(table.take(rows.slice(start, size)), row_group_size=size)
+            # Or this piece would be held while the next is read.
+            del table, rows
 
 
 def _leaf_paths(schema: pa.Schema) -> list[str]:

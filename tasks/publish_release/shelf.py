@@ -10,9 +10,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import fsspec
@@ -25,6 +26,7 @@ from earshot.errors import ReleaseError
 from earshot.schemas.base import sha256_hex
 from earshot.schemas.release import MANIFEST, ManifestHead
 from earshot.tasks.publish_release.marker import Marker
+from earshot.tasks.publish_release.spool import collected
 from earshot.tasks.publish_release.upload import upload
 
 
@@ -42,11 +44,17 @@ class Published:
         paths = [
             f.path for f in self.head.files if f.path.startswith(prefix) and f.rows is not None
         ]
-        tables = []
-        for path in sorted(paths):
-            with self.fs.open(f"{self.folder}/{path}", "rb") as file:
-                tables.append(pq.read_table(file, columns=columns))
-        return pa.concat_tables(tables, promote_options="default") if tables else None
+        batches = self._batches(sorted(paths), columns)
+        first = next(batches, None)
+        return None if first is None else collected(chain([first], batches), first.schema)
+
+    def _batches(self, paths: Iterable[str], columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        for path in paths:
+            with self.fs.open(f"{self.folder}/{path}", "rb") as file, pq.ParquetFile(file) as rows:
+                yield from rows.iter_batches(columns=columns)
+                if not rows.metadata.num_rows:
+                    empty = rows.schema_arrow.empty_table()
+                    yield from (empty if columns is None else empty.select(columns)).to_batches()
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ Knows nothing of the workspace's inner workings and never touches a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from earshot.errors import ReleaseError
 from earshot.schemas.arrow import table_schema
-from earshot.schemas.base import Record, digest_of
+from earshot.schemas.base import Record, canonical_json, digest_of
 from earshot.schemas.build import Build
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
@@ -32,6 +33,7 @@ from earshot.schemas.release import (
 )
 from earshot.schemas.tube import RevisedTube, Tube, TubeMasks
 from earshot.schemas.video import Video
+from earshot.tasks.publish_release.bounded import bounded
 
 STAGE_KINDS: tuple[type[Record], ...] = (
     Video,
@@ -51,6 +53,9 @@ _OTHERS: tuple[type[Record], ...] = (Question, Media, Absent, Dropped, SplitAssi
 
 KINDS: dict[str, type[Record]] = {kind.TABLE: kind for kind in STAGE_KINDS + _OTHERS}
 """Every table of a release by its name."""
+
+_FEW = 50_000
+"""So many digests are sorted in memory."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,25 @@ def content_digest(tables: Mapping[str, pa.Table], licence: str) -> str:
     Row order, compression, writer versions and the time of publication don't matter: each row
     comes in by its own `digest`.
     """
-    rows = {name: sorted(table.column("digest").to_pylist()) for name, table in tables.items()}
     schemas = {name: schema_digest(table.schema) for name, table in tables.items()}
-    return digest_of({"licence": licence, "rows": rows, "schemas": schemas})
+    empty = canonical_json({"licence": licence, "rows": {}, "schemas": schemas})
+    head, tail = empty.split(b'"rows":{}', 1)
+    # The canonical JSON of all, of which no more than a batch is there at a time.
+    said = hashlib.sha256(head + b'"rows":{')
+    for nth, (name, table) in enumerate(sorted(tables.items())):
+        said.update(b"," * bool(nth) + canonical_json(name) + b":[")
+        for at, batch in enumerate(_sorted_digests(table)):
+            said.update(b"," * bool(at) + canonical_json(batch)[1:-1])
+        said.update(b"]")
+    said.update(b"}" + tail)
+    return said.hexdigest()
+
+
+def _sorted_digests(table: pa.Table) -> Iterator[list[str]]:
+    if table.num_rows <= _FEW:
+        yield sorted(table.column("digest").to_pylist())
+        return
+    with bounded() as sql:
+        sql.register("rows", table)
+        for batch in sql.table("rows").project("digest").order("digest").to_arrow_reader(_FEW):
+            yield batch["digest"].to_pylist()

@@ -20,7 +20,7 @@ from earshot.tasks.publish_release.spool import (
     collected,
     collected_records,
     distinct,
-    rows_of,
+    values_of,
 )
 
 _Facts = tuple[str | None, str, str | None]
@@ -64,7 +64,7 @@ def assign(
     """Return the `splits` table: all earlier assignments, and those of newly asked videos."""
     drawn: dict[str, Split] = dict(distinct(questions, ["video_id", "split"]))
     facts = _media_facts(videos)
-    kept = set() if before is None else {name for (name,) in rows_of(before, ["video_id"])}
+    kept = set() if before is None else {name for (name,) in values_of(before, ["video_id"])}
     new = (
         SplitAssignment(
             video_id=video_id,
@@ -93,7 +93,7 @@ def _assignments(before: pa.Table) -> Iterator[SplitAssignment]:
 def _media_facts(videos: pa.Table) -> dict[str, _Facts]:
     """Return video_id -> (split group, sha256, fingerprint)."""
     names = ("video_id", "split_group", "sha256", "frame_fingerprint")
-    return {row[0]: row[1:] for row in rows_of(videos, names)}
+    return {row[0]: row[1:] for row in values_of(videos, names)}
 
 
 def _known_splits(facts: dict[str, _Facts], earlier: Iterable[SplitAssignment]) -> dict[str, Split]:

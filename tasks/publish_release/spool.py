@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -48,7 +49,7 @@ def collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
                 out.write_batch(batch)
         return pa.ipc.open_stream(pa.memory_map(path)).read_all()
     finally:
-        os.unlink(path)
+        Path(path).unlink()
 
 
 def collected_records(kind: type[R], records: Iterable[R]) -> pa.Table:
@@ -60,7 +61,7 @@ def collected_records(kind: type[R], records: Iterable[R]) -> pa.Table:
     return collected(batches, table_schema(kind))
 
 
-def rows_of(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def values_of(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of some columns, row by row."""
     for batch in table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
@@ -83,4 +84,4 @@ def distinct(table: pa.Table, columns: Sequence[str]) -> list[tuple[Any, ...]]:
     kept = table.select(list(columns))
     # One thread: more of them would leave the order to chance.
     found = kept.group_by(list(columns), use_threads=False).aggregate([])
-    return list(rows_of(found, columns))
+    return list(values_of(found, columns))

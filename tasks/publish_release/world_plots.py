@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from earshot.schemas.release import LedgerCount
 from earshot.tasks.publish_release.baselines import Baselines
+from earshot.tasks.publish_release.spool import values_of
 from earshot.tasks.publish_release.style import (
     INK,
     LINE,
@@ -50,10 +51,7 @@ class World:
     def by_split(self, table: str, column: str) -> dict[str, list[float]]:
         """Return the values of a column by the split of the row's video."""
         found: dict[str, list[float]] = {split: [] for split in SPLIT_COLOURS}
-        rows = self.tables[table]
-        for video_id, value in zip(
-            rows["video_id"].to_pylist(), rows[column].to_pylist(), strict=True
-        ):
+        for video_id, value in values_of(self.tables[table], ["video_id", column]):
             if video_id in self.split_of:
                 found[self.split_of[video_id]].append(value)
         return found
@@ -91,7 +89,7 @@ def _durations(axes: Axes, world: World) -> None:
 
 
 def _events(axes: Axes, world: World) -> None:
-    counts = Counter(v for v in world.tables["events"]["video_id"].to_pylist())
+    counts = Counter(v for (v,) in values_of(world.tables["events"], ["video_id"]))
     numbers = {
         split: Counter(counts[v] for v, s in world.split_of.items() if s == split)
         for split in SPLIT_COLOURS
@@ -118,11 +116,8 @@ def _events(axes: Axes, world: World) -> None:
 
 
 def _categories(axes: Axes, world: World) -> None:
-    events = world.tables["events"]
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    for video_id, label in zip(
-        events["video_id"].to_pylist(), events["label"].to_pylist(), strict=True
-    ):
+    for video_id, label in values_of(world.tables["events"], ["video_id", "label"]):
         if video_id in world.split_of:
             found[label or "(no category)"][world.split_of[video_id]] += 1
     ranked = sorted(found, key=lambda name: (-found[name].total(), name))

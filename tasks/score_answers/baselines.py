@@ -8,7 +8,7 @@ searched on train alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,8 @@ from earshot.rewards.metrics import mean_values
 from earshot.rewards.result import Mode
 from earshot.schemas.question import Task
 from earshot.schemas.truth import Truth
-from earshot.tasks.publish_release.baselines import TIMED_TASKS, TimedTask, search
-from earshot.tasks.publish_release.facts import Fact
+from earshot.tasks.publish_release.baselines import TIMED_TASKS, TimedTask
+from earshot.tasks.publish_release.constant import Search
 from earshot.tasks.score_answers.groups import measure_as
 from earshot.tasks.score_answers.read import Asked
 from earshot.tasks.score_answers.record import BaselineScore
@@ -76,26 +76,53 @@ class Blind:
 
 
 def score_baselines(
-    train: Sequence[Asked], questions: Sequence[Asked], mode: Mode
+    train: Iterable[Asked], questions: Iterable[Asked], mode: Mode
 ) -> tuple[BaselineScore, ...]:
-    """Return the score of each blind answer to the tasks that `questions` ask."""
+    """Return the score of each blind answer to the tasks that `questions` ask.
+
+    Args:
+        train: gone through once.
+        questions: gone through once an answer: no iterator, and never held as a whole here.
+        mode: of the scores.
+    """
     asked = {one.task for one in questions}
-    truths = [(one, truth) for one in train if (truth := _truth(one)) is not None]
+    truths = ((one, truth) for one in train if (truth := _truth(one)) is not None)
     return tuple(
-        _score(blind, [one for one in questions if one.task == blind.task], mode)
+        _score(blind, (one for one in questions if one.task == blind.task), mode)
         for blind in blind_answers(truths)
         if blind.task in asked
     )
 
 
-def blind_answers(train: Sequence[tuple[Asked, Truth]]) -> Iterator[Blind]:
+class _Searched:
+    """What was found on the train questions of one task."""
+
+    def __init__(self) -> None:
+        self.questions = 0
+        self.search, self.boxes = Search(), BoxSearch()
+        self.names: dict[str, Counter[str]] = {}
+
+    def add(self, asked: Asked, truth: Truth) -> None:
+        self.questions += 1
+        if asked.task == "spatial":
+            _vote(self.names, asked, truth)
+        else:
+            self.search.add(asked.duration_s, truth.intervals)
+        if asked.task != "temporal":
+            self.boxes.add(_boxes(truth))
+
+
+def blind_answers(train: Iterable[tuple[Asked, Truth]]) -> Iterator[Blind]:
     """Yield the answers that need no search, and those that were searched on train."""
+    found: dict[Task, _Searched] = {}
+    for asked, truth in train:
+        found.setdefault(asked.task, _Searched()).add(asked, truth)
     for task in TIMED_TASKS:
-        yield from _timed(task, [pair for pair in train if pair[0].task == task])
-    yield from _named([pair for pair in train if pair[0].task == "spatial"])
+        yield from _timed(task, found.get(task))
+    yield from _named(found.get("spatial"))
 
 
-def _timed(task: TimedTask, train: Sequence[tuple[Asked, Truth]]) -> Iterator[Blind]:
+def _timed(task: TimedTask, train: _Searched | None) -> Iterator[Blind]:
     """Yield the whole video and the best constant interval; with boxes where it is asked where."""
     where = task == "spatio_temporal"
     yield Blind(
@@ -106,34 +133,34 @@ def _timed(task: TimedTask, train: Sequence[tuple[Asked, Truth]]) -> Iterator[Bl
         lambda one: _timed_completion(one, WHOLE_VIDEO, FULL_FRAME),
     )
     name = "best constant interval" + (", best constant box" if where else "")
-    if not train:
+    if train is None:
         yield Blind(task, name, "no train question to search on", 0, None)
         return
-    share = search([_fact(*pair) for pair in train])
-    box = best_box([truth for _, truth in train]) if where else FULL_FRAME
+    share = train.search.best()
+    box = train.boxes.best() if where else FULL_FRAME
     said = f"{share[0]:.0%} to {share[1]:.0%} of the video".replace("%", " %")
     yield Blind(
         task,
         name,
         said + (f", {_box_words(box)}" if where else ""),
-        len(train),
+        train.questions,
         lambda one: _timed_completion(one, share, box),
     )
 
 
-def _named(train: Sequence[tuple[Asked, Truth]]) -> Iterator[Blind]:
+def _named(train: _Searched | None) -> Iterator[Blind]:
     """Yield the most common object of each branch, with the full frame and the best box."""
     boxes = {
         "full-frame box": (FULL_FRAME, "the full frame"),
         "best constant box": (FULL_FRAME, ""),
     }
-    if not train:
+    if train is None:
         for which in boxes:
             said = "no train question to search on"
             yield Blind("spatial", f"most common object, {which}", said, 0, None)
         return
-    names = most_common_names(train)
-    best = best_box([truth for _, truth in train])
+    names = _winners(train.names)
+    best = train.boxes.best()
     boxes["best constant box"] = (best, _box_words(best))
     for which, (box, words) in boxes.items():
         spoken = ", ".join(f"{branch}: {name}" for branch, name in sorted(names.items()))
@@ -141,49 +168,74 @@ def _named(train: Sequence[tuple[Asked, Truth]]) -> Iterator[Blind]:
             "spatial",
             f"most common object, {which}",
             f"{spoken}; {words}",
-            len(train),
+            train.questions,
             lambda one, box=box: _named_completion(one, names, box),  # type: ignore[misc]
         )
 
 
-def most_common_names(train: Sequence[tuple[Asked, Truth]]) -> dict[str, str]:
+def most_common_names(train: Iterable[tuple[Asked, Truth]]) -> dict[str, str]:
     """Return for each branch the name that most of its truths have; of equals the first by letter.
 
     `none` where most truths say that nothing is there.
     """
     counts: dict[str, Counter[str]] = {}
     for asked, truth in train:
-        names = {norm(each.name) for each in truth.objects} or {NONE}
-        counts.setdefault(asked.branch or "", Counter()).update(names)
+        _vote(counts, asked, truth)
+    return _winners(counts)
+
+
+def _vote(counts: dict[str, Counter[str]], asked: Asked, truth: Truth) -> None:
+    names = {norm(each.name) for each in truth.objects} or {NONE}
+    counts.setdefault(asked.branch or "", Counter()).update(names)
+
+
+def _winners(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
     return {
         branch: min(counter, key=lambda name: (-counter[name], name))
         for branch, counter in counts.items()
     }
 
 
-def best_box(truths: Sequence[Truth]) -> Box:
-    """Return the box of `BOXES` with the largest mean IoU with the visible truth boxes.
+def best_box(truths: Iterable[Truth]) -> Box:
+    """Return the box of `BOXES` with the largest mean IoU with the visible truth boxes."""
+    search = BoxSearch()
+    for truth in truths:
+        search.add(_boxes(truth))
+    return search.best()
+
+
+class BoxSearch:
+    """Sums up what every box of `BOXES` would score on the visible truth boxes.
 
     The mean is over the boxes of a question, then over questions: a long tube counts no more than
-    a short one. Of equals the first.
+    a short one.
     """
-    totals = np.zeros(len(BOXES))
-    for boxes, weights in _weighted_boxes(truths):
-        totals += pairwise_iou(BOXES, boxes) @ weights
-    # Sums in another order differ in the last bits; a tie has to stay a tie.
-    x1, y1, x2, y2 = BOXES[int(np.argmax(np.round(totals, 9)))].tolist()
-    return x1, y1, x2, y2
 
+    def __init__(self) -> None:
+        self._totals = np.zeros(len(BOXES))
+        self._parts: list[Floats] = []
+        self._waiting = 0
 
-def _weighted_boxes(truths: Sequence[Truth]) -> Iterator[tuple[Floats, Floats]]:
-    """Yield chunks of boxes (n, 4) in parts of the frame, each with 1 / boxes of its question."""
-    parts = [boxes for truth in truths if len(boxes := _boxes(truth))]
-    if not parts:
-        return
-    boxes = np.concatenate(parts)
-    weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
-    for first in range(0, len(boxes), _CHUNK):
-        yield boxes[first : first + _CHUNK], weights[first : first + _CHUNK]
+    def add(self, boxes: Floats) -> None:
+        """Add the boxes (n, 4) of a question, in parts of the frame."""
+        if len(boxes):
+            self._parts.append(boxes)
+            self._waiting += len(boxes)
+        if self._waiting >= _CHUNK:
+            self._sum()
+
+    def best(self) -> Box:
+        """Return the box with the largest mean IoU; of equals the first."""
+        self._sum()
+        # Sums in another order differ in the last bits; a tie has to stay a tie.
+        x1, y1, x2, y2 = BOXES[int(np.argmax(np.round(self._totals, 9)))].tolist()
+        return x1, y1, x2, y2
+
+    def _sum(self) -> None:
+        if self._parts:
+            weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in self._parts])
+            self._totals += pairwise_iou(BOXES, np.concatenate(self._parts)) @ weights
+        self._parts, self._waiting = [], 0
 
 
 def _boxes(truth: Truth) -> Floats:
@@ -203,14 +255,6 @@ def _truth(asked: Asked) -> Truth | None:
         return Truth.model_validate_json(asked.truth_json)
     except ValidationError:
         return None
-
-
-def _fact(asked: Asked, truth: Truth) -> Fact:
-    centres = np.empty((0, 2), dtype=np.float32)
-    return Fact(
-        asked.question_id, asked.video_id, asked.split, asked.task, asked.duration_s,
-        truth.intervals, centres, (),
-    )  # fmt: skip
 
 
 def _timed_completion(asked: Asked, share: Share, box: Box) -> str:
@@ -236,7 +280,7 @@ def _lines(asked: Asked, span_s: tuple[float, float], box: Box) -> tuple[Line, .
     return tuple(make_line(time_s, edges, asked.box_space) for time_s in grid.times_s)
 
 
-def _score(blind: Blind, questions: Sequence[Asked], mode: Mode) -> BaselineScore:
+def _score(blind: Blind, questions: Iterable[Asked], mode: Mode) -> BaselineScore:
     answer, metrics = blind.answer, dict[str, float | None]()
     if answer is not None:
         metrics = mean_values(

@@ -7,10 +7,11 @@ for; nothing is scored here.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -128,17 +129,32 @@ def read_release(folder: Path) -> Benchmark:
     )
     files = sorted(file.path for file in head.files if file.path.startswith("data/"))
     tables = [read_table(folder, path, _COLUMNS) for path in files]
-    asked = tuple(one for table in tables for one in asked_of(table, videos, events))
+    known = Known.of(videos, events)
+    asked = tuple(one for table in tables for one in asked_of(table, known))
     return Benchmark(head.name, head.version, head.content_digest, asked, head.system_prompts)
 
 
-def asked_of(questions: pa.Table, videos: pa.Table, events: pa.Table) -> list[Asked]:
+@dataclass(frozen=True)
+class Known:
+    """What is known of videos and events, by id."""
+
+    labels: dict[str, str | None]
+    n_events: dict[str, int]
+    videos: dict[str, tuple[float, int, int]]
+
+    @classmethod
+    def of(cls, videos: pa.Table, events: pa.Table) -> Self:
+        """Read it from the tables `videos` and `events`."""
+        columns = (_list(videos, name) for name in ("video_id", "duration_s", "width", "height"))
+        return cls(
+            labels=dict(zip(_list(events, "event_id"), _list(events, "label"), strict=True)),
+            n_events=Counter(_list(events, "video_id")),
+            videos={row[0]: row[1:] for row in zip(*columns, strict=True)},
+        )
+
+
+def asked_of(questions: pa.Table, known: Known) -> list[Asked]:
     """Return the questions of a table, with what is known of their videos and events."""
-    known = _Known(
-        labels=dict(zip(_list(events, "event_id"), _list(events, "label"), strict=True)),
-        n_events=_counts(_list(events, "video_id")),
-        videos={row["video_id"]: row for row in videos.to_pylist()},
-    )
     return [_asked(row, known) for row in questions.select(list(_COLUMNS)).to_pylist()]
 
 
@@ -218,14 +234,7 @@ def _object(line: bytes) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-@dataclass(frozen=True)
-class _Known:
-    labels: dict[str, str | None]
-    n_events: dict[str, int]
-    videos: dict[str, dict[str, Any]]
-
-
-def _asked(row: dict[str, Any], known: _Known) -> Asked:
+def _asked(row: dict[str, Any], known: Known) -> Asked:
     video = known.videos.get(row["video_id"])
     if video is None:
         raise InputError(
@@ -237,8 +246,8 @@ def _asked(row: dict[str, Any], known: _Known) -> Asked:
         **{name: row[name] for name in _COLUMNS if name not in ("span", "grid", "event_ids")},
         span_s=span and (span["start_s"], span["end_s"]),
         step_s=row["grid"]["step_s"],
-        duration_s=video["duration_s"],
-        size_px=(video["width"], video["height"]),
+        duration_s=video[0],
+        size_px=video[1:],
         labels=tuple(sorted({known.labels.get(e) or NO_LABEL for e in row["event_ids"]}))
         or (NO_LABEL,),
         n_events=known.n_events.get(row["video_id"], 0),
@@ -248,10 +257,3 @@ def _asked(row: dict[str, Any], known: _Known) -> Asked:
 def _list(table: pa.Table, column: str) -> list[Any]:
     values: list[Any] = table.column(column).to_pylist()
     return values
-
-
-def _counts(values: Sequence[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return counts

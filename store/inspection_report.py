@@ -249,10 +249,11 @@ def rejected_questions(
     A verdict is about a question as it was shown: one that changed since is another question.
     """
     latest = latest_of_questions(inspections)
-    pairs = zip(
-        *(questions.column(name).to_pylist() for name in ("question_id", "digest")), strict=True
-    )
-    found = [latest.get(pair) for pair in pairs]
+    found = [
+        latest.get(pair)
+        for batch in (questions.to_batches(max_chunksize=4096) if latest else ())
+        for pair in zip(batch["question_id"].to_pylist(), batch["digest"].to_pylist(), strict=True)
+    ]
     return {each.question_id: each for each in found if each and each.verdict == "reject"}
 
 

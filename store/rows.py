@@ -44,6 +44,15 @@ class Rows:
         table = self._table(kind, videos, columns).select(columns)
         return table.sort_by([(name, "ascending") for name in kind.KEY])
 
+    def pieces(self, kind: type[Record], videos: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield the current rows of a table with its `digest` column, a part at a time.
+
+        The order is that of the parts; a table that accumulates comes as one piece.
+        """
+        columns = [*kind.model_fields, "digest"]
+        for piece in self._pieces(kind, videos, columns):
+            yield piece.select(columns)
+
     def inputs(self, stage: Stage[Any], videos: Sequence[str]) -> dict[str, StageInput]:
         """Return what each video brings into a stage, cut down to the declared fields."""
         block = _Block(self, stage, videos)
@@ -119,22 +128,28 @@ class Rows:
 
     def _table(self, kind: type[Record], videos: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """Current rows of the videos with `columns` and `video_id`."""
+        names = list(dict.fromkeys((*columns, "video_id", *kind.KEY)))
+        pieces = list(self._pieces(kind, videos, names))
+        return pa.concat_tables(pieces) if pieces else _empty(kind, names)
+
+    def _pieces(
+        self, kind: type[Record], videos: Sequence[str], columns: Sequence[str]
+    ) -> Iterator[pa.Table]:
         owner = self._snapshot.owner(kind)
         names = list(dict.fromkeys((*columns, "video_id", *kind.KEY)))
         if kind.ACCUMULATES:
-            return self._accumulated(kind, owner, videos, names)
+            yield self._accumulated(kind, owner, videos, names)
+            return
         founds = (f for f in self._snapshot.look(owner, videos) if f)
         with_rows = (
             found
             for found in founds
             if found.state.status in ("done", "waiting") and not self._snapshot.is_again(found)
         )
-        pieces = [
-            _matching(piece, keys).select(names)
-            for part, keys in _by_part(with_rows).items()
-            if (piece := self._read(part, kind, [*names, "stage_key"])) is not None
-        ]
-        return pa.concat_tables(pieces) if pieces else _empty(kind, names)
+        for part, keys in _by_part(with_rows).items():
+            piece = self._read(part, kind, [*names, "stage_key"])
+            if piece is not None:
+                yield _matching(piece, keys).select(names)
 
     def _accumulated(
         self, kind: type[Record], owner: str, videos: Sequence[str], names: Sequence[str]

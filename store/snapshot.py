@@ -322,6 +322,10 @@ class Snapshot:
         """Return the current rows of a table with its `digest` column, sorted by its key."""
         return self._rows.table(kind, sorted(self.entries) if videos is None else videos)
 
+    def pieces(self, kind: type[Record]) -> Iterator[pa.Table]:
+        """Yield the current rows of a table with its `digest` column, a part at a time."""
+        return self._rows.pieces(kind, sorted(self.entries))
+
     def inputs(self, stage: Stage[Any], videos: Sequence[str]) -> dict[str, StageInput]:
         """Return what each video brings into a stage, cut down to the declared fields."""
         return self._rows.inputs(stage, videos)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from earshot.schemas.arrow import table_schema
 from earshot.schemas.base import Record
 from earshot.schemas.ledger import STATUSES
 from earshot.schemas.question import Question
@@ -23,6 +24,7 @@ from earshot.store.runner import fatal
 from earshot.tasks.pipeline import ANNOTATE, PUBLISH, Run, Session, open_run, run_plain
 from earshot.tasks.publish_release.publish import Publication, publish
 from earshot.tasks.publish_release.source import STAGE_KINDS, ReleaseSource
+from earshot.tasks.publish_release.spool import collected, videos_of
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def publish_session(
 def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:
     """Return what a release is made of: current rows, absent videos and counts."""
     kinds: tuple[type[Record], ...] = (*STAGE_KINDS, Question)
-    tables = {kind.TABLE: session.snapshot.table(kind) for kind in kinds}
+    tables = {kind.TABLE: _current(session, kind) for kind in kinds}
     work = people_work(session.snapshot)
     rejected = rejected_questions(tables[Question.TABLE], work.questions)
     return ReleaseSource(
@@ -160,6 +162,13 @@ def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:
         upstream_digests={"input": session.build.input_digest},
         cost=_cost(session),
     )
+
+
+def _current(session: Session, kind: type[Record]) -> pa.Table:
+    """Return the current rows of a table; a large one lies on the disk."""
+    schema = table_schema(kind)
+    pieces = (piece.cast(schema) for piece in session.snapshot.pieces(kind))
+    return collected((batch for piece in pieces for batch in piece.to_batches()), schema)
 
 
 def _cost(session: Session) -> ReleaseCost | None:
@@ -176,7 +185,7 @@ def _cost(session: Session) -> ReleaseCost | None:
                 tokens += row["tokens"]
                 usd += row["cost_usd"] or 0.0
                 is_known &= row["cost_usd"] is not None
-    questions = snapshot.table(Question).num_rows
+    questions = sum(piece.num_rows for piece in snapshot.pieces(Question))
     return ReleaseCost(
         tokens=tokens,
         usd=usd if is_known else None,
@@ -195,7 +204,7 @@ def _cost_line(cost: ReleaseCost) -> str:
 def _absent(session: Session, tables: Mapping[str, pa.Table]) -> tuple[Absent, ...]:
     """One row for every source video without a question: where its way ended, and why."""
     snapshot = session.snapshot
-    present = set(tables[Question.TABLE].column("video_id").to_pylist())
+    present = videos_of(tables[Question.TABLE])
     rows = [
         Absent(
             video_id=fault.video_id or f"line-{fault.line}",

@@ -34,16 +34,16 @@ class FineRows(Iterable[Asked]):
     """The questions of a split that are not at fault, read anew whenever they are gone through."""
 
     def __init__(self, contents: Contents, tally: Tally, split: Split) -> None:
-        self._questions, self._split, self._out = contents.questions, split, tally.at_fault
+        self._questions, self._split = contents.questions, split
+        self._out = pa.array(sorted(tally.at_fault), pa.string())
         # Their labels are not looked at.
         self._known = Known.of(contents.videos, contents.tables["events"].slice(0, 0))
 
     def __iter__(self) -> Iterator[Asked]:
         for batch in self._questions.to_batches(max_chunksize=BATCH_ROWS):
-            rows = batch.filter(pc.equal(batch["split"], self._split))
-            for one in asked_of(pa.Table.from_batches([rows]), self._known):
-                if one.question_id not in self._out:
-                    yield one
+            is_out = pc.is_in(batch["question_id"], value_set=self._out)
+            kept = batch.filter(pc.and_not(pc.equal(batch["split"], self._split), is_out))
+            yield from asked_of(pa.Table.from_batches([kept]), self._known)
 
 
 def blind_rows(contents: Contents, tally: Tally) -> tuple[Baseline, ...]:

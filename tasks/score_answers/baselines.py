@@ -54,8 +54,8 @@ _SPANS = [
 ]
 BOXES: Floats = np.array([(x1, y1, x2, y2) for x1, x2 in _SPANS for y1, y2 in _SPANS])
 """Every box on that grid, (3025, 4), xyxy in parts of the frame."""
-_CHUNK = 4096
-"""Truth boxes that are compared with all of them at once: 100 MB."""
+_CHUNK = 256
+"""Truth boxes that are compared with all of them at once: some 50 MB."""
 
 
 @dataclass(frozen=True)

@@ -9,34 +9,35 @@ from PIL import Image
 
 from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.publish_release.plots import HEAT, draw_all
+from earshot.tasks.publish_release.tally import Tally
 from earshot.tasks.publish_release.world_plots import World
 
 
-def _facts(count: int) -> list[Fact]:
+def _tally(count: int) -> Tally:
     centres = np.array([[0.25, 0.75]], dtype=np.float32)
-    return [
+    return Tally.of(
         Fact(f"q{i}", "v", "train", "temporal", 20.0, ((2.0, 6.0),), centres, ())
         for i in range(count)
-    ]
+    )
 
 
 def test_nothing_to_show_is_said_and_not_an_error(tmp_path):
     """An empty release has its four pictures as well."""
-    names = draw_all([], tmp_path)
+    names = draw_all(Tally(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 def test_equal_facts_give_equal_bytes(tmp_path):
     """No date and no version inside."""
     for folder in ("a", "b"):
-        draw_all(_facts(3), tmp_path / folder)
+        draw_all(_tally(3), tmp_path / folder)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
 def test_box_centres_stand_where_they_are_in_the_frame(tmp_path):
     """y runs down: a box at the lower left is drawn at the lower left."""
-    draw_all(_facts(3), tmp_path)
+    draw_all(_tally(3), tmp_path)
     with Image.open(tmp_path / "box_centres.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     darkest = (np.array(HEAT(1.0)[:3]) * 255).round()
@@ -48,7 +49,7 @@ def test_box_centres_stand_where_they_are_in_the_frame(tmp_path):
 
 def test_pyplot_is_never_imported(tmp_path):
     """Its global state would be shared by all threads of a worker."""
-    draw_all(_facts(1), tmp_path)
+    draw_all(_tally(1), tmp_path)
     source = sys.modules["earshot.tasks.publish_release.plots"].__dict__
     assert "plt" not in source
     assert not any(getattr(v, "__name__", "") == "matplotlib.pyplot" for v in source.values())
@@ -58,7 +59,7 @@ def test_what_stands_behind_the_questions_is_drawn(world, tmp_path):
     """Videos, events, categories, rejects and baselines."""
     tables = world.source().tables
     shown = World({**tables, "media": tables["videos"]}, {"v000": "train", "v003": "test"})
-    names = draw_all([], tmp_path / "a", shown)
+    names = draw_all(Tally(), tmp_path / "a", shown)
     assert {"durations.png", "events.png", "categories.png", "rejects.png", "baselines.png"} <= set(
         names
     )

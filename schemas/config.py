@@ -320,6 +320,18 @@ class ReleaseConfig(Section):
     max_common_object_f1: float = Field(
         0.50, ge=0, le=1, description="gate blind: most common object as spatial answer, object_f1"
     )
+    text_only_questions: int = Field(
+        0,
+        ge=0,
+        description="test questions of each task, at most, that the model of [llm] answers without "
+        "the video, for the blind baselines of the card; 0: it is not asked",
+    )
+    max_text_only: float = Field(
+        0.50,
+        ge=0,
+        le=1,
+        description="gate blind: that model's m_tIoU, object_f1 and m_vIoU",
+    )
     min_baseline_questions: int = Field(
         100, ge=1, description="with fewer test questions of a task its blind limits only warn"
     )

@@ -137,8 +137,16 @@ def publish_session(
         WorkspaceError: when the disk is full, read-only or forbidden.
     """
     source = release_source(session, counts)
+    config = session.build.config
+    text_only = None
+    if config.release.text_only_questions:
+        from earshot.tasks.publish_release.text_only import TextOnly
+
+        text_only = TextOnly(config.llm, session.workspace.requests)
     try:
-        return publish(source, to or session.workspace.releases, session.build.config.release)
+        return publish(
+            source, to or session.workspace.releases, config.release, text_only=text_only
+        )
     except OSError as error:
         said = fatal(error, session.workspace.root)
         if said is None:

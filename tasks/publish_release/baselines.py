@@ -16,6 +16,9 @@ from earshot.schemas.question import Task
 from earshot.tasks.publish_release.constant import Search, Timed, m_tiou
 from earshot.tasks.publish_release.tally import Tally
 
+TEXT_ONLY = "text only"
+"""Name of the answers of `text_only`."""
+
 Metric = Literal["m_tIoU", "m_vIoU", "object_f1"]
 TimedTask = Literal["temporal", "spatio_temporal"]
 TIMED_TASKS: tuple[TimedTask, ...] = ("temporal", "spatio_temporal")
@@ -59,16 +62,19 @@ def over_limit(
 ) -> Iterator[tuple[Baseline, float, str]]:
     """Yield (blind answer, its limit, the limit's setting) where the score is above the limit."""
     for row in baselines.rows:
-        setting = {
-            "m_vIoU": "max_blind_box_m_viou",
-            "object_f1": "max_common_object_f1",
-            "m_tIoU": "max_whole_video_m_tiou"
-            if row.name.startswith("whole video")
-            else "max_best_constant_m_tiou",
-        }[row.metric]
+        setting = _setting_of(row)
         limit = getattr(config, setting)
         if row.score is not None and row.score > limit:
             yield row, limit, setting
+
+
+def _setting_of(row: Baseline) -> str:
+    if row.name == TEXT_ONLY:
+        return "max_text_only"
+    if row.metric == "m_tIoU":
+        whole = row.name.startswith("whole video")
+        return "max_whole_video_m_tiou" if whole else "max_best_constant_m_tiou"
+    return "max_blind_box_m_viou" if row.metric == "m_vIoU" else "max_common_object_f1"
 
 
 def measure(tally: Tally) -> Baselines:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
@@ -25,7 +26,7 @@ from earshot.schemas.release import (
     SystemPrompts,
 )
 from earshot.tasks.publish_release import card, croissant, semver
-from earshot.tasks.publish_release.answered import blind_rows
+from earshot.tasks.publish_release.answered import FineRows, blind_rows
 from earshot.tasks.publish_release.baselines import Baselines, measure, over_limit
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import ReleaseDiff, compare
@@ -44,6 +45,9 @@ from earshot.tasks.publish_release.source import (
 )
 from earshot.tasks.publish_release.spool import distinct, values_of, videos_of
 from earshot.tasks.publish_release.tally import Tally
+
+if TYPE_CHECKING:  # the client is imported only where a model is asked
+    from earshot.tasks.publish_release.text_only import TextOnly
 
 DESCRIPTION = (
     "Questions about which object makes the sound, when, and where in the frame, with box tubes."
@@ -98,6 +102,7 @@ def publish(
     *,
     weights: RewardWeights | None = None,
     now: datetime | None = None,
+    text_only: TextOnly | None = None,
 ) -> Publication:
     """Publish the next version `<out>/<config.name>-v<n>`, unless the last one has this content.
 
@@ -107,16 +112,20 @@ def publish(
         config: name, licence, Parquet sizes, gates.
         weights: reward weights to state in the manifest; those of CONTRACTS 7 if not given.
         now: time of publication; the clock's if not given.
+        text_only: the model that answers `config.text_only_questions` without a video.
 
     Raises:
         ReleaseError: a gate refuses the release, a table is not as expected, or another process
             published at the same time. Nothing is left behind.
         ConfigError: an exclusion list can't be read.
+        EndpointError: the model refuses every request.
     """
     check_tables(source.tables)
     shelf = open_shelf(out, config.name)
     removed = shelf.clean()
-    draft = _draft(source, shelf, config, weights or RewardWeights(), now or datetime.now(UTC))
+    draft = _draft(
+        source, shelf, config, weights or RewardWeights(), now or datetime.now(UTC), text_only
+    )
     if draft.previous is not None and draft.previous.head.content_digest == draft.digest:
         same = draft.previous
         message = f"{same.folder} has exactly this content: nothing new is published"
@@ -138,6 +147,7 @@ def _draft(
     config: ReleaseConfig,
     weights: RewardWeights,
     now: datetime,
+    text_only: TextOnly | None,
 ) -> _Draft:
     """Assemble the next version and lead it through the gates."""
     previous = shelf.latest()
@@ -149,7 +159,11 @@ def _draft(
     tally = Tally.of(read_facts(contents.questions, durations_s, config))
     asked = frozenset(videos_of(contents.questions))
     overlaps = find_overlaps(lists, contents.videos, asked, contents.dropped)
-    baselines = Baselines((*measure(tally).rows, *blind_rows(contents, tally)))
+    blind = (*measure(tally).rows, *blind_rows(contents, tally))
+    if text_only is not None and config.text_only_questions:
+        test = FineRows(contents, tally, "test")
+        blind = (*blind, *text_only.rows(test, config.text_only_questions))
+    baselines = Baselines(blind)
     offences = check_gates(contents, tally, overlaps, baselines, config)
     return _Draft(
         source=source,

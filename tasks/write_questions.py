@@ -148,7 +148,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
             asked_object_id=None if candidate.asked is None else candidate.asked.object_id,
             options=drafted.options,
             answer=worded.answer,
-            truth_json=worded.truth.canonical(),
+            truth_json=worded.truth_json,
             span=_span(candidate, drafted),
             grid=worded.truth.grid,
             event_ids=candidate.event_ids,

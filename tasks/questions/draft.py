@@ -28,6 +28,7 @@ from earshot.geometry.tubes import UNKNOWN, VISIBLE, States
 from earshot.prompts.packs import Pack
 from earshot.schemas.base import to_pairs
 from earshot.schemas.config import QuestionsConfig
+from earshot.schemas.tube import Tube
 from earshot.store.reviewed import ReviewedEvent
 from earshot.tasks.questions.candidates import Candidate
 from earshot.tasks.questions.choices import Refusal, choices, share_a_name
@@ -274,11 +275,8 @@ def _nobody_looked(object_id: str, scene: Scene, pack: Pack, grid: Grid, span_s:
     """Tell whether an object sounds, has tubes here, and none says anything at any grid time."""
     if not intersect(scene.sounding(object_id), [span_s]):
         return False
-    space = box_space(pack, scene)
     here = [t for t in scene.tubes(object_id) if intersect([t.window.pair], [span_s])]
-    states = [
-        on_grid(tube, grid.times_s, _space(tube.box_space, scene), space).states for tube in here
-    ]
+    states = [_placed(tube, scene, pack, grid).states for tube in here]
     return bool(states) and bool(np.all(np.stack(states) == UNKNOWN))
 
 
@@ -287,10 +285,19 @@ def _nobody_looked(object_id: str, scene: Scene, pack: Pack, grid: Grid, span_s:
 
 def _seen(object_id: str, scene: Scene, pack: Pack, grid: Grid) -> list[Instance]:
     """Return the accepted tubes of an object that are visible at a time of the grid."""
-    space = box_space(pack, scene)
-    tubes = scene.tubes(object_id)
-    placed = (on_grid(tube, grid.times_s, _space(tube.box_space, scene), space) for tube in tubes)
+    placed = (_placed(tube, scene, pack, grid) for tube in scene.tubes(object_id))
     return [each for each in placed if each.is_seen]
+
+
+def _placed(tube: Tube, scene: Scene, pack: Pack, grid: Grid) -> Instance:
+    """Return a tube on a grid, in the space of the pack."""
+    target = box_space(pack, scene)
+
+    def place() -> Instance:
+        return on_grid(tube, grid.times_s, _space(tube.box_space, scene), target)
+
+    # Several templates ask about one stretch; ids alone: a tube is one row of a scene.
+    return scene.once(("placed", tube.tube_id, id(tube), grid.times_s, target.kind), place)
 
 
 def _space(kind: Literal["norm", "native_px"], scene: Scene) -> BoxSpace:

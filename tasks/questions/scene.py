@@ -5,8 +5,9 @@ Takes the rows of the reviewed view and gives interval sets in seconds; never wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from earshot.geometry.intervals import Interval, Normalised, intersect, normalise, union
 from earshot.geometry.visible import visible_intervals
@@ -16,6 +17,8 @@ from earshot.schemas.object import Object
 from earshot.schemas.tube import Tube
 from earshot.schemas.video import Video
 from earshot.store.reviewed import Reviewed, ReviewedEvent
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Scene:
     objects: Mapping[str, Object]
     stands: Reviewed
     given_parts: Sequence[EventObject]
+    _memo: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` gives, made once a scene: templates ask the same things of it."""
+        if what not in self._memo:
+            self._memo[what] = make()
+        found: T = self._memo[what]
+        return found
 
     def tubes(self, object_id: str) -> list[Tube]:
         """Return the accepted tubes of an object."""
@@ -48,10 +59,16 @@ class Scene:
 
     def sounding(self, object_id: str) -> Normalised:
         """Return S(o): when an object sounds, over all standing events (CONTRACTS 5)."""
-        return _sounding(part for part in self.stands.parts if part.object_id == object_id)
+        return self.once(
+            ("sounding", object_id),
+            lambda: _sounding(p for p in self.stands.parts if p.object_id == object_id),
+        )
 
     def visible(self, object_id: str) -> Normalised:
         """Return V(o): when any accepted tube of an object is visible (CONTRACTS 5)."""
+        return self.once(("visible", object_id), lambda: self._visible(object_id))
+
+    def _visible(self, object_id: str) -> Normalised:
         found: Normalised = ()
         for tube in self.tubes(object_id):
             times_s, _, states = tube.arrays()

@@ -40,6 +40,7 @@ class Wording:
     question: str
     answer: str
     truth: Truth
+    truth_json: str
 
 
 def word(
@@ -67,22 +68,26 @@ def word(
     tokens = count_tokens(text)
     if tokens > max_tokens:
         return Refusal("over_budget", f"about {tokens:,} tokens, at most {max_tokens:,}")
+    truth_json = truth.canonical()
     if pack.answers == "earshot":
-        check_answer(text, truth)
-    return Wording(_question(candidate, drafted, pack), text, truth)
+        check_answer(text, truth, truth_json)
+    return Wording(_question(candidate, drafted, pack), text, truth, truth_json)
 
 
-def check_answer(text: str, truth: Truth) -> None:
+def check_answer(text: str, truth: Truth, truth_json: str) -> None:
     """Raise ItemError unless an answer keeps the grammar and says the truth's numbers, no others.
 
-    The truth is read back from its JSON, as the rewards will read it.
+    Args:
+        text: the answer.
+        truth: what it is the answer to.
+        truth_json: its canonical JSON, which is read back as the rewards will read it.
     """
     parsed = grammar.parse(text, truth.task)
     said = [
         (block.name, [(line.time_micro, line.box_xyxy_micro) for line in block.lines])
         for block in parsed.answer.blocks
     ]
-    expected, intervals = _numbers_of(truth)
+    expected, intervals = _numbers_of(truth_json)
     says_when = truth.task == "spatial" or list(parsed.answer.intervals_micro) == intervals
     says_where = expected == [] if parsed.is_none else said == expected
     if not (parsed.format_ok and says_when and says_where):
@@ -95,10 +100,10 @@ def check_answer(text: str, truth: Truth) -> None:
 
 
 def _numbers_of(
-    truth: Truth,
+    truth_json: str,
 ) -> tuple[list[tuple[str, list[tuple[int, tuple[int, ...]]]]], list[tuple[int, int]]]:
     """Return blocks and intervals that a truth's JSON says, in 1e-6."""
-    data = json.loads(truth.canonical())
+    data = json.loads(truth_json)
     blocks = []
     for each in data["objects"]:
         rows = [tube["boxes"] for tube in each["tubes"]] or [[]]

@@ -50,6 +50,10 @@ CREATE OR REPLACE TEMP TABLE computed AS
 CREATE OR REPLACE TEMP TABLE revised AS
   SELECT tube_id, object_id, "window", times_s, boxes, state, box_space, digest
   FROM read_parquet(getvariable('release') || '/tables/revised_tubes.parquet')
+  WHERE video_id IN (SELECT video_id FROM videos)
+  UNION  -- a revision that a later one replaced still belongs to the inspection that made it
+  SELECT tube_id, object_id, "window", times_s, boxes, state, box_space, shown_digest
+  FROM read_parquet(getvariable('release') || '/tables/shown_tubes.parquet')
   WHERE video_id IN (SELECT video_id FROM videos);
 
 -- What stands after inspection: of each event the highest ranking inspection that was made of its

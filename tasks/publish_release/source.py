@@ -31,7 +31,7 @@ from earshot.schemas.release import (
     ReleaseCost,
     SplitAssignment,
 )
-from earshot.schemas.tube import RevisedTube, Tube, TubeMasks
+from earshot.schemas.tube import RevisedTube, ShownTube, Tube, TubeMasks
 from earshot.schemas.video import Video
 from earshot.tasks.publish_release.bounded import bounded
 
@@ -46,6 +46,7 @@ STAGE_KINDS: tuple[type[Record], ...] = (
     TubeMasks,
     Inspection,
     RevisedTube,
+    ShownTube,
 )
 """Tables that stand under `tables/`, in the order of the data's way."""
 

@@ -36,8 +36,8 @@ def test_every_table_is_a_record_set(dataset):
     """Of a table without rows too."""
     assert {each.uuid for each in dataset.metadata.record_sets} == {
         "questions", "videos", "captions", "events", "mentions", "objects", "event_objects",
-        "tubes", "tube_masks", "inspections", "revised_tubes", "media", "absent", "dropped",
-        "splits",
+        "tubes", "tube_masks", "inspections", "revised_tubes", "shown_tubes", "media", "absent",
+        "dropped", "splits",
     }  # fmt: skip
 
 

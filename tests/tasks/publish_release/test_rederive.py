@@ -16,12 +16,12 @@ from earshot.schemas.base import Record
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
-from earshot.schemas.tube import RevisedTube, Tube
+from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.tasks.publish_release.rederive import other_answers
 from earshot.tasks.publish_release.shards import write_questions, write_tables
 from earshot.tasks.publish_release.source import STAGE_KINDS
 from tests.factories import make_event, make_event_object, make_object, make_video
-from tests.worlds import World, by_person, judged, revision_of, tube_of
+from tests.worlds import World, by_person, judged, revision_of, still, tube_of
 
 NAMES = ("dog", "cat", "man")
 
@@ -110,7 +110,7 @@ def write_release(folder: Path, worlds: list[World], pack: str) -> list[Question
         outcome = world.ask(pack=pack)
         for record in (
             world.video, *world.events, *world.objects, *world.parts, *world.tubes,
-            *world.inspections, *world.revised, *outcome.records,
+            *world.inspections, *world.revised, *world.shown, *outcome.records,
         ):  # fmt: skip
             if type(record) in rows:
                 rows[type(record)].append(record)
@@ -143,6 +143,29 @@ def test_a_moved_box_is_found_wherever_it_is(tmp_path):
     ]
     write_questions(to_table(Question, changed), tmp_path / "data", ReleaseConfig())
     assert other_answers(tmp_path) == [(row.question_id, wrong, row.answer)]
+
+
+def test_an_answer_may_rest_on_a_revision_that_a_later_one_replaced(tmp_path):
+    """Two events share a tube: both people moved it, and the later one's work was taken back."""
+    dog = make_object("v1", "dog")
+    bark, howl = make_event("v1", ((2.0, 6.0),), "bark"), make_event("v1", ((3.0, 5.0),), "howl")
+    tube = tube_of(dog, (2.0, 6.0))
+    first, second = (revision_of(tube, still(left)) for left in (0.05, 0.6))
+    world = World(
+        make_video("v1"), [bark, howl], [dog],
+        [make_event_object(event, dog, sounding=event.segments) for event in (bark, howl)],
+        [tube],
+        [
+            by_person(bark, [judged(tube, "fixed", first)], 0),
+            by_person(howl, [judged(tube, "fixed", second)], 1),
+            by_person(howl, [], 2, verdict="unsure"),
+        ],
+        [second],
+        [ShownTube.of(Tube(**each.model_dump())) for each in (tube, first, second)],
+    )  # fmt: skip
+    questions = write_release(tmp_path, [world], "r-avst")
+    assert any("[0.050, " in row.answer or "[32, " in row.answer for row in questions)
+    assert other_answers(tmp_path) == []
 
 
 def test_the_script_runs_where_nothing_of_ours_is(tmp_path):

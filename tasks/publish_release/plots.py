@@ -82,6 +82,7 @@ def _tasks(axes: Axes, tally: Tally) -> None:
             fontsize=9, color=INK,
         )  # fmt: skip
     axes.set_yticks(rows, [task.replace("_", "-") for task in TASKS], color=INK)
+    axes.figure.subplots_adjust(left=0.2)
     axes.invert_yaxis()
     axes.set_xlim(0, left.max() * 1.12)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))

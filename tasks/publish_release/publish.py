@@ -59,7 +59,7 @@ class Publication:
     """What `publish` did.
 
     Attributes:
-        folder: of the release, a path or the path part of the URL.
+        folder: of the release, a path or a URL.
         is_new: False where the last version has this content already.
         message: that in a sentence.
         warnings: as in the manifest and the card, and what the place lacks; empty where nothing is
@@ -128,14 +128,16 @@ def publish(
     )
     if draft.previous is not None and draft.previous.head.content_digest == draft.digest:
         same = draft.previous
-        message = f"{same.folder} has exactly this content: nothing new is published"
+        place = shelf.address(same.folder)
+        message = f"{place} has exactly this content: nothing new is published"
         return Publication(
-            same.folder, same.head.version, False, message, (), removed, _count(draft)
+            place, same.head.version, False, message, (), removed, _count(draft)
         )
     warnings = _warnings(draft)
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
         target, note = shelf.take_in(folder, draft.version)
+    target = shelf.address(target)
     message = f"published {draft.tally.questions:,} questions as {target}"
     notes = (*warnings, note) if note else warnings
     return Publication(target, draft.version, True, message, notes, removed, _count(draft))

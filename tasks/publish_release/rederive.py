@@ -6,16 +6,19 @@ uses nothing of ours, so that a mistake in our own code can't hide itself.
 
 from __future__ import annotations
 
+import tempfile
 from importlib import resources
 from pathlib import Path
 
 from earshot.tasks.publish_release.bounded import bounded
 
-MEMORY_MB = 1024
+MEMORY_MB = 512
+PART_ROWS = 20_000
+"""Questions whose answers are derived at a time: some 200 MB."""
 
 # What "when" means (CONTRACTS 5): a pack asks in one of two readings, and in no other.
 _OTHER = """
-WITH found AS MATERIALIZED (SELECT * FROM rederived), fits AS (
+WITH fits AS (
   SELECT pack, count_if(by_segment = answer) >= count_if(by_stretch = answer) AS is_segment
   FROM found GROUP BY pack
 ), chosen AS (
@@ -38,7 +41,34 @@ def other_answers(folder: Path) -> list[tuple[str, str, str]]:
     if not any((folder / "data").glob("*/*.parquet")):
         return []
     script = resources.files(__package__).joinpath("rederive.sql").read_text(encoding="utf-8")
-    with bounded(MEMORY_MB) as connection:
-        connection.execute("SET VARIABLE release = ?", [str(folder)])
-        connection.execute(script)
-        return connection.execute(_OTHER).fetchall()
+    with tempfile.TemporaryDirectory(prefix="earshot-answers-") as place:
+        for number, (first, last) in enumerate(_parts(folder)):
+            with bounded(MEMORY_MB) as sql:
+                for name, value in (
+                    ("release", folder),
+                    ("first_video", first),
+                    ("last_video", last),
+                ):
+                    sql.execute(f"SET VARIABLE {name} = ?", [str(value)])
+                sql.execute(script)
+                sql.table("rederived").write_parquet(f"{place}/{number}.parquet")
+        with bounded() as sql:
+            sql.read_parquet(f"{place}/*.parquet").create_view("found")
+            return sql.execute(_OTHER).fetchall()
+
+
+def _parts(folder: Path) -> list[tuple[str, str]]:
+    """Return the first and last videos of parts that have some `PART_ROWS` questions each."""
+    parts: list[tuple[str, str]] = []
+    first, last, rows = "", "", 0
+    with bounded() as sql:
+        questions = sql.read_parquet(f"{folder}/data/*/*.parquet")
+        counted = questions.aggregate("video_id, count(*) AS n", "video_id").order("video_id")
+        for batch in counted.to_arrow_reader(10_000):
+            for last, count in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                first = first or last
+                rows += count
+                if rows >= PART_ROWS:
+                    parts.append((first, last))
+                    first, rows = "", 0
+    return [*parts, (first, last)] if rows else parts

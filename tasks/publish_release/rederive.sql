@@ -5,6 +5,8 @@
 --   .read rederive.sql
 --   SELECT question_id FROM rederived WHERE answer NOT IN (by_segment, by_stretch);
 --
+-- Of a large release a part at a time: SET VARIABLE first_video = '...', last_video likewise.
+--
 -- A view `rederived` is left: question_id, pack, answer as stored, and the derived one in the two
 -- readings of "when" that packs have: the event's segment, or every stretch of sound in sight.
 
@@ -23,17 +25,22 @@ CREATE OR REPLACE MACRO same_times(a, b) AS  -- equal within 0.1 s
   len(a) = len(b) AND len(list_filter(list_zip(a, b), lambda p:
     abs(p[1].start_s - p[2].start_s) > 0.1 + 1e-6 OR abs(p[1].end_s - p[2].end_s) > 0.1 + 1e-6)) = 0;
 
+CREATE OR REPLACE MACRO in_part(video) AS
+  video >= coalesce(getvariable('first_video'), '')
+  AND (getvariable('last_video') IS NULL OR video <= getvariable('last_video'));
+
 CREATE OR REPLACE TEMP TABLE questions AS
-  SELECT * EXCLUDE (truth_json, digest) FROM read_parquet(getvariable('release') || '/data/*/*.parquet');
+  SELECT * EXCLUDE (truth_json, digest) FROM read_parquet(getvariable('release') || '/data/*/*.parquet')
+  WHERE in_part(video_id);
 CREATE OR REPLACE TEMP TABLE videos AS
   SELECT video_id, width, height FROM read_parquet(getvariable('release') || '/tables/videos.parquet')
-  WHERE video_id IN (SELECT video_id FROM questions);
+  WHERE in_part(video_id) AND video_id IN (SELECT video_id FROM questions);
 CREATE OR REPLACE TEMP TABLE events AS
   SELECT event_id, video_id, segments FROM read_parquet(getvariable('release') || '/tables/events.parquet')
-  WHERE video_id IN (SELECT video_id FROM videos);
+  WHERE in_part(video_id) AND video_id IN (SELECT video_id FROM videos);
 CREATE OR REPLACE TEMP TABLE objects AS
   SELECT object_id, video_id, name FROM read_parquet(getvariable('release') || '/tables/objects.parquet')
-  WHERE video_id IN (SELECT video_id FROM videos);
+  WHERE in_part(video_id) AND video_id IN (SELECT video_id FROM videos);
 CREATE OR REPLACE TEMP TABLE parts AS
   SELECT event_id, object_id, sounding
   FROM read_parquet(getvariable('release') || '/tables/event_objects.parquet')
@@ -46,15 +53,15 @@ CREATE OR REPLACE TEMP TABLE inspections AS
 CREATE OR REPLACE TEMP TABLE computed AS
   SELECT tube_id, object_id, "window", times_s, boxes, state, box_space, digest
   FROM read_parquet(getvariable('release') || '/tables/tubes.parquet')
-  WHERE video_id IN (SELECT video_id FROM videos);
+  WHERE in_part(video_id) AND video_id IN (SELECT video_id FROM videos);
 CREATE OR REPLACE TEMP TABLE revised AS
   SELECT tube_id, object_id, "window", times_s, boxes, state, box_space, digest
   FROM read_parquet(getvariable('release') || '/tables/revised_tubes.parquet')
-  WHERE video_id IN (SELECT video_id FROM videos)
+  WHERE in_part(video_id) AND video_id IN (SELECT video_id FROM videos)
   UNION  -- a revision that a later one replaced still belongs to the inspection that made it
   SELECT tube_id, object_id, "window", times_s, boxes, state, box_space, shown_digest
   FROM read_parquet(getvariable('release') || '/tables/shown_tubes.parquet')
-  WHERE video_id IN (SELECT video_id FROM videos);
+  WHERE in_part(video_id) AND video_id IN (SELECT video_id FROM videos);
 
 -- What stands after inspection: of each event the highest ranking inspection that was made of its
 -- tubes and times as they are; people before rules, the latest first.

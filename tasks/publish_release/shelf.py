@@ -74,6 +74,10 @@ class Shelf:
         """Return the folder of a version."""
         return f"{self.root}/{self.name}-v{version}"
 
+    def address(self, folder: str) -> str:
+        """Return a folder as a person writes it: a path, or a URL with its scheme."""
+        return folder if self.is_local else str(self.fs.unstrip_protocol(folder))
+
     def latest(self) -> Published | None:
         """Return the highest version that has a manifest.
 

@@ -17,6 +17,7 @@ from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.object import Object
 from earshot.schemas.question import Question
 from earshot.schemas.tube import RevisedTube, ShownTube, Tube
+from earshot.tasks.publish_release import rederive
 from earshot.tasks.publish_release.rederive import other_answers
 from earshot.tasks.publish_release.shards import write_questions, write_tables
 from earshot.tasks.publish_release.source import STAGE_KINDS
@@ -130,6 +131,24 @@ def test_every_answer_of_random_worlds_is_derived_again(pack, tmp_path):
     assert min(kinds.values()) > 5, kinds
     assert len(kinds) == 4
     assert other_answers(tmp_path) == []
+
+
+def test_a_large_release_is_derived_part_by_part(tmp_path, monkeypatch):
+    """The same answers are found to differ, and the reading of "when" is one for all parts."""
+    worlds = [random_world(f"v{seed:04d}", random.Random(seed)) for seed in range(12)]
+    questions = write_release(tmp_path, worlds, "earshot")
+    wrong = [
+        each.model_copy(update={"answer": each.answer.replace("0.", "1.")})
+        if nth % 5 == 0
+        else each
+        for nth, each in enumerate(questions)
+    ]
+    write_questions(to_table(Question, wrong), tmp_path / "data", ReleaseConfig())
+    whole = other_answers(tmp_path)
+    assert whole
+    for rows in (1, 7, len(questions)):
+        monkeypatch.setattr(rederive, "PART_ROWS", rows)
+        assert other_answers(tmp_path) == whole
 
 
 def test_a_moved_box_is_found_wherever_it_is(tmp_path):

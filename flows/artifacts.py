@@ -61,5 +61,6 @@ def show_report(run: Run, report: Report) -> None:
     lines += [f"- {line}" for line in report.lines()]
     create_markdown_artifact("\n".join(lines), key="summary", description="what the build made")
     if report.publication:
-        folder = Path(report.publication.folder)
-        create_link_artifact(folder.as_uri(), key="release", link_text=folder.name)
+        place = report.publication.folder
+        link = place if "://" in place else Path(place).as_uri()
+        create_link_artifact(link, key="release", link_text=place.rsplit("/", 1)[-1])

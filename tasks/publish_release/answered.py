@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from earshot.schemas.question import Split, Task
 from earshot.tasks.publish_release.baselines import Baseline, Metric
 from earshot.tasks.publish_release.contents import Contents
-from earshot.tasks.publish_release.spool import BATCH_ROWS
+from earshot.tasks.publish_release.spool import batches_of
 from earshot.tasks.publish_release.tally import Tally
 from earshot.tasks.score_answers.baselines import score_baselines
 from earshot.tasks.score_answers.read import Asked, Known, asked_of
@@ -40,7 +40,7 @@ class FineRows(Iterable[Asked]):
         self._known = Known.of(contents.videos, contents.tables["events"].slice(0, 0))
 
     def __iter__(self) -> Iterator[Asked]:
-        for batch in self._questions.to_batches(max_chunksize=BATCH_ROWS):
+        for batch in batches_of(self._questions):
             is_out = pc.is_in(batch["question_id"], value_set=self._out)
             kept = batch.filter(pc.and_not(pc.equal(batch["split"], self._split), is_out))
             yield from asked_of(pa.Table.from_batches([kept]), self._known)

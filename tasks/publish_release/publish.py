@@ -43,7 +43,7 @@ from earshot.tasks.publish_release.source import (
     content_digest,
     schema_digest,
 )
-from earshot.tasks.publish_release.spool import distinct, values_of, videos_of
+from earshot.tasks.publish_release.spool import distinct, let_go, values_of, videos_of
 from earshot.tasks.publish_release.tally import Tally
 
 if TYPE_CHECKING:  # the client is imported only where a model is asked
@@ -130,9 +130,7 @@ def publish(
         same = draft.previous
         place = shelf.address(same.folder)
         message = f"{place} has exactly this content: nothing new is published"
-        return Publication(
-            place, same.head.version, False, message, (), removed, _count(draft)
-        )
+        return Publication(place, same.head.version, False, message, (), removed, _count(draft))
     warnings = _warnings(draft)
     with shelf.staging() as folder:
         _write(draft, folder, warnings)
@@ -192,6 +190,7 @@ def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:
     write_tables(
         {name: tables[name] for name in ("media", "absent", "dropped", "splits")}, folder, config
     )
+    let_go()
     found = (*draft.offences, *check_answers(folder, draft.tally, config))
     draft = replace(draft, offences=found)
     parquet = list_files(folder)

@@ -13,8 +13,8 @@ from pathlib import Path
 from earshot.tasks.publish_release.bounded import bounded
 
 MEMORY_MB = 512
-PART_ROWS = 20_000
-"""Questions whose answers are derived at a time: some 200 MB."""
+PART_ROWS = 10_000
+"""Questions whose answers are derived at a time: some 100 MB."""
 
 # What "when" means (CONTRACTS 5): a pack asks in one of two readings, and in no other.
 _OTHER = """

@@ -6,12 +6,14 @@ the system can drop its pages at any time. Whoever goes through such a table tak
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import pyarrow as pa
 
@@ -22,6 +24,9 @@ R = TypeVar("R", bound=Record)
 
 HELD_BYTES = 32 * 2**20
 """A table up to this size is held in memory."""
+
+_BATCHES_KEPT = 16
+_PAGES: WeakSet[mmap.mmap] = WeakSet()
 
 BATCH_ROWS = 4096
 """Rows that become Python objects at a time."""
@@ -47,9 +52,22 @@ def collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
                 out.write_batch(held.pop(0))
             for batch in coming:
                 out.write_batch(batch)
-        return pa.ipc.open_stream(pa.memory_map(path)).read_all()
+        return _mapped(path)
     finally:
         Path(path).unlink()
+
+
+def _mapped(path: str) -> pa.Table:
+    with Path(path).open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _PAGES.add(pages)
+    return pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(pages))).read_all()
+
+
+def let_go() -> None:
+    """Drop the pages of all mapped tables; whoever reads on gets them from the file again."""
+    for pages in list(_PAGES):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def collected_records(kind: type[R], records: Iterable[R]) -> pa.Table:
@@ -61,16 +79,24 @@ def collected_records(kind: type[R], records: Iterable[R]) -> pa.Table:
     return collected(batches, table_schema(kind))
 
 
+def batches_of(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield the rows by batches that may become Python objects."""
+    for number, batch in enumerate(table.to_batches(max_chunksize=BATCH_ROWS), 1):
+        yield batch
+        if number % _BATCHES_KEPT == 0:
+            let_go()
+
+
 def values_of(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield the values of some columns, row by row."""
-    for batch in table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS):
+    for batch in batches_of(table.select(list(columns))):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def dicts_of(table: pa.Table, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the rows as dicts."""
     kept = table if columns is None else table.select(list(columns))
-    for batch in kept.to_batches(max_chunksize=BATCH_ROWS):
+    for batch in batches_of(kept):
         yield from batch.to_pylist()
 
 

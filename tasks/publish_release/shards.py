@@ -70,11 +70,10 @@ def write_questions(
     video is looked up. Questions of more than two shards are sorted on the disk, so that they need
     the memory of one shard and of their ids.
     """
-    is_table = isinstance(questions, pa.Table)
-    if is_table and questions.num_rows <= 2 * config.shard_rows:
+    if isinstance(questions, pa.Table) and questions.num_rows <= 2 * config.shard_rows:
         shards = _shards(questions, config.shard_rows)
     else:
-        batches = questions.to_batches() if is_table else questions
+        batches = questions.to_batches() if isinstance(questions, pa.Table) else questions
         schema = table_schema(Question)
         shards = sorted_shards(batches, schema, "split", QUESTION_ORDER, config.shard_rows)
     for split, shard, count, piece in shards:

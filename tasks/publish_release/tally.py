@@ -136,5 +136,6 @@ def _share(fact: Fact) -> float:
 
 def _binned(pairs: npt.NDArray[np.floating]) -> Counts:
     bounds = [[0, 1], [0, 1]]
-    counts, _, _ = np.histogram2d(pairs[:, 0], pairs[:, 1], bins=TENTHS_OF_A_PLOT, range=bounds)
+    found = np.histogram2d(pairs[:, 0], pairs[:, 1], bins=TENTHS_OF_A_PLOT, range=bounds)
+    counts: Counts = found[0]
     return counts

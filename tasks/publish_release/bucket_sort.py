@@ -18,6 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earshot.tasks.publish_release.bounded import bounded
+from earshot.tasks.publish_release.spool import mapped
+
+KEYS_MB = 128
+"""What DuckDB may take to sort the keys."""
 
 Numbers = npt.NDArray[np.int32]
 
@@ -52,7 +56,7 @@ def sorted_shards(
         for number, (split, shard) in enumerate(shards):
             count = sum(other == split for other, _ in shards)
             path = folder / f"{number}.arrow"
-            piece = _read(path)
+            piece = mapped(path)
             path.unlink()
             yield split, shard, count, (piece, order_of(piece, order))
             del piece
@@ -88,7 +92,7 @@ def _deal(
     goes_to = np.empty(rows, np.int32)
     room = 0
     columns = ", ".join(f'"{name}"' for name in names)
-    with pa.OSFile(str(keys), "rb") as source, bounded() as sql:
+    with pa.OSFile(str(keys), "rb") as source, bounded(KEYS_MB) as sql:
         numbered = _numbered(pa.ipc.open_stream(source))
         sql.register("keys", numbered)
         split = f'"{split_column}"' if split_column else "''"
@@ -144,11 +148,6 @@ def _distribute(spool: Path, goes_to: Numbers, folder: Path, count: int, schema:
                 for shard in np.unique(mine):
                     outs[shard].write_batch(batch.take(pa.array(np.flatnonzero(mine == shard))))
                 at += batch.num_rows
-
-
-def _read(path: Path) -> pa.Table:
-    """Return the rows of a file, mapped into memory: none is copied."""
-    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
 
 
 def order_of(table: pa.Table, order: Sequence[str]) -> pa.Array:

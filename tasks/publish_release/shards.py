@@ -20,6 +20,7 @@ from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Question
 from earshot.tasks.publish_release.bucket_sort import order_of, sorted_shards
 from earshot.tasks.publish_release.source import KINDS
+from earshot.tasks.publish_release.spool import let_go
 
 LARGE_BYTES = 128 * 2**20
 """Tables above are sorted on the disk, by pieces."""
@@ -80,8 +81,9 @@ def write_questions(
         (folder / split).mkdir(parents=True, exist_ok=True)
         name = f"{Question.TABLE}-{shard:05d}-of-{count:05d}.parquet"
         _write([piece], table_schema(Question), folder / split / name, QUESTION_ORDER, config)
-        # Or this shard would be held while the next is read.
+        # Or this shard would be held while the next is read, and what writing it took.
         del piece
+        pa.default_memory_pool().release_unused()
 
 
 def row_count(path: Path) -> int:
@@ -125,6 +127,7 @@ def _write(
         for table, rows in pieces:
             for start in range(0, len(rows), size):
                 out.write_table(table.take(rows.slice(start, size)), row_group_size=size)
+                let_go()
             # Or this piece would be held while the next is read.
             del table, rows
 

@@ -52,13 +52,14 @@ def collected(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
                 out.write_batch(held.pop(0))
             for batch in coming:
                 out.write_batch(batch)
-        return _mapped(path)
+        return mapped(Path(path))
     finally:
         Path(path).unlink()
 
 
-def _mapped(path: str) -> pa.Table:
-    with Path(path).open("rb") as file:
+def mapped(path: Path) -> pa.Table:
+    """Return the rows of an Arrow stream, mapped into memory: none is copied."""
+    with path.open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     _PAGES.add(pages)
     return pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(pages))).read_all()

@@ -14,7 +14,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-media test-llm test-releases test-flows test-inspect test-faults test-kills test-stack test-vision test-packages check lint format constraints clean
+.PHONY: setup demo test test-media test-llm test-releases test-flows test-inspect test-faults test-kills test-stack test-vision test-packages test-train test-consumers check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -31,7 +31,7 @@ demo: $(STAMP)
 	$(BIN)/earshot demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m "not slow and not flows and not labelstudio" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm $(RELEASES:%=--ignore %)
+	$(BIN)/python -m pytest -q -m "not slow and not flows and not labelstudio" $(SPREAD) --ignore tests/vision --ignore tests/media --ignore tests/tasks/llm --ignore tests/examples --ignore tests/consumers $(RELEASES:%=--ignore %)
 
 # Files, damage, servers that break off, the sample world.
 test-media: $(STAMP)
@@ -108,6 +108,32 @@ test-packages: $(STAMP)
 	grep -vE '^numpy(-typing-compat)?==' constraints.txt > .venv-packages/constraints.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv-packages $(BIN)/uv pip install --quiet --constraint .venv-packages/constraints.txt --editable '.[original,inspect]' 'pytest>=9,<10' 'hypothesis>=6.130,<7'
 	OMP_NUM_THREADS=1 .venv-packages/bin/python -W ignore -m pytest -q -W ignore tests/vision/test_original.py tests/vision/test_ten_packages.py tests/tasks/test_tracker_contract.py tests/annotation_ui/test_sdk_check.py
+
+# The TRL examples on a tiny model. torch first, as above; torchvision beside it for the processors.
+.venv-train/.installed: $(STAMP)
+	test -d .venv-train || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-train
+	VIRTUAL_ENV=$(CURDIR)/.venv-train $(BIN)/uv pip install --quiet torch==2.13.0 torchvision==0.28.0
+	VIRTUAL_ENV=$(CURDIR)/.venv-train $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[train]'
+	touch $@
+
+test-train: .venv-train/.installed
+	$(BIN)/python -m pytest -q tests/examples
+
+# Trainers as they are released, an environment each: they pin one another's packages. Of earshot
+# they have what a user installs there, the wheel without its dependencies. ms-swift does not name
+# msgspec, verl neither orjson nor the readers of videos. Some minutes, 3 GB.
+CONSUMER = torch==2.13.0 torchvision==0.28.0 'qwen-vl-utils==0.0.14' 'decord>=0.6,<0.7'
+.venv-verl/.installed: TRAINER := 'verl==0.9.1' 'transformers==5.9.0' orjson
+.venv-swift/.installed: TRAINER := 'ms-swift==4.6.0' msgspec
+.venv-verl/.installed .venv-swift/.installed: $(STAMP)
+	test -d $(@D) || $(BIN)/uv venv --quiet --python $(BIN)/python $(@D)
+	VIRTUAL_ENV=$(CURDIR)/$(@D) $(BIN)/uv pip install --quiet $(CONSUMER) $(TRAINER)
+	touch $@
+
+test-consumers: .venv-train/.installed .venv-verl/.installed .venv-swift/.installed
+	rm -rf build/consumers && $(BIN)/uv build --quiet --wheel --out-dir build/consumers .
+	for name in verl swift; do VIRTUAL_ENV=$(CURDIR)/.venv-$$name $(BIN)/uv pip install --quiet --no-deps --reinstall build/consumers/*.whl || exit 1; done
+	$(BIN)/python -m pytest -q tests/consumers
 
 # Versions of the core and of the tests, as resolved today; run the tests before you commit it.
 constraints: $(BIN)/uv

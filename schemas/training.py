@@ -78,6 +78,12 @@ class ExportConfig(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.dialect == "verl" and self.profile == "qwen2_5_omni":
+            raise ValueError(
+                "verl 0.9.1 reads no Qwen2.5-Omni: it knows no such processor, and hands sound on "
+                "as a path, which the processor refuses; expected dialect ms-swift, which hears, "
+                "or a model that sees alone"
+            )
         if self.batch_prompts % self.ranks:
             raise ValueError(
                 f"batch_prompts {self.batch_prompts} over {self.ranks} ranks: expected a multiple"

@@ -90,3 +90,10 @@ def messages(row: TrainingRow, tags: str) -> list[dict[str, str]]:
 def reply(row: TrainingRow) -> dict[str, str]:
     """Return the right answer as a message."""
     return {"role": "assistant", "content": row.answer}
+
+
+def write_script(path: Path, text: str) -> str:
+    """Write a script that can be started; return its name."""
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return path.name

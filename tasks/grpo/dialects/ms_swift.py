@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from earshot.schemas.training import ExportConfig, TrainingRow
-from earshot.tasks.grpo.dialects.made import Batch, messages, reply
+from earshot.tasks.grpo.dialects import recipes
+from earshot.tasks.grpo.dialects.made import Batch, messages, reply, write_script
 from earshot.tasks.grpo.profiles import PROFILES, bounds
 
 _COLUMNS = (
@@ -25,14 +26,20 @@ ENVIRONMENT = "media.env"
 
 
 def write(batches: Iterable[Batch], out: Path, config: ExportConfig) -> list[str]:
-    """Write `<split>.jsonl` and `media.env`; return their names."""
+    """Write `<split>.jsonl`, `media.env` and, for GRPO, the launch recipe; return their names."""
     name = f"{config.split}.jsonl"
+    longest = 0
     with (out / name).open("w", encoding="utf-8") as file:
         for batch in batches:
             for row in batch.rows:
                 file.write(json.dumps(_row(row, batch, config), ensure_ascii=False) + "\n")
+            hears = PROFILES[config.profile].hears
+            longest = max(longest, recipes.prompt_tokens(batch.table, hears=hears))
     (out / ENVIRONMENT).write_text(environment(config), encoding="utf-8")
-    return [name, ENVIRONMENT]
+    names = [name, ENVIRONMENT]
+    if config.objective == "grpo":
+        names.append(write_script(out / recipes.MS_SWIFT, recipes.ms_swift(config, longest)))
+    return names
 
 
 def environment(config: ExportConfig) -> str:

@@ -21,7 +21,14 @@ import pyarrow.parquet as pq
 
 from earshot.schemas.base import STRINGS, list_of, req
 from earshot.schemas.training import ExportConfig
-from earshot.tasks.grpo.dialects.made import MESSAGES, Batch, asked_lists, struct_column
+from earshot.tasks.grpo.dialects import recipes
+from earshot.tasks.grpo.dialects.made import (
+    MESSAGES,
+    Batch,
+    asked_lists,
+    struct_column,
+    write_script,
+)
 from earshot.tasks.grpo.profiles import PROFILES, Bounds, bounds
 
 ABILITY = "audio_visual_spatio_temporal"
@@ -69,13 +76,17 @@ def schema(config: ExportConfig) -> pa.Schema:
 
 
 def write(batches: Iterable[Batch], out: Path, config: ExportConfig) -> list[str]:
-    """Write `<split>.parquet`; return its name."""
+    """Write `<split>.parquet` and, for GRPO, the launch recipe; return their names."""
     name = f"{config.split}.parquet"
+    longest = 0
     columns, limits = schema(config), bounds(PROFILES[config.profile], config)
     with pq.ParquetWriter(out / name, columns, compression="zstd") as file:
         for batch in batches:
             file.write_table(_table(batch, config, limits, columns))
-    return [name]
+            longest = max(longest, recipes.prompt_tokens(batch.table))
+    if config.objective == "sft":
+        return [name]
+    return [name, write_script(out / recipes.VERL, recipes.verl(config, longest))]
 
 
 def _table(batch: Batch, config: ExportConfig, limits: Bounds, schema: pa.Schema) -> pa.Table:

@@ -210,11 +210,18 @@ def test_a_film_without_sound_is_told_as_such(release, films, tmp_path):
     root = Path(shutil.copytree(films, tmp_path / "films"))
     frames = (np.full((180, 320, 3), grey(i), np.uint8) for i in range(100))
     write_mp4(root / "v000.mp4", frames, FPS, (320, 180), None)
-    export(release, root, tmp_path / "o", config(profile="qwen2_5_omni"))
-    for made in pq.read_table(tmp_path / "o" / "train.parquet").to_pylist():
-        is_mute = made["extra_info"]["video_id"] == "v000"
+    export(release, root, tmp_path / "o", config("ms-swift", "qwen2_5_omni"))
+    for line in (tmp_path / "o" / "train.jsonl").read_text().splitlines():
+        made = json.loads(line)
+        is_mute = made["video_id"] == "v000"
         assert len(made["audios"]) == (not is_mute)
-        assert ("<audio>" in made["prompt"][1]["content"]) is not is_mute
+        assert ("<audio>" in made["messages"][1]["content"]) is not is_mute
+
+
+def test_verl_hears_nothing():
+    """A model that its reader refuses is refused before anything is decoded."""
+    with pytest.raises(ValidationError, match="expected dialect ms-swift, which hears"):
+        config("verl", "qwen2_5_omni")
 
 
 def test_what_is_missing_or_broken_is_dropped_with_a_reason(release, films, tmp_path):

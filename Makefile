@@ -14,7 +14,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: setup demo test test-media test-llm test-releases test-flows test-inspect test-faults test-kills test-stack test-vision test-packages test-train test-consumers check lint format constraints clean
+.PHONY: setup demo test test-media test-llm test-releases test-flows test-labelstudio test-faults test-kills test-stack test-vision test-packages test-train test-consumers check lint format constraints clean
 
 setup: $(STAMP)
 
@@ -41,7 +41,7 @@ test-media: $(STAMP)
 test-llm: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD) tests/tasks/llm
 
-# Questions, releases and what is made of them; `make test-inspect` sees their page in a browser.
+# Questions, releases and what is made of them; `make test-labelstudio` sees their page in a browser.
 test-releases: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD) $(RELEASES)
 
@@ -60,7 +60,7 @@ test-kills: $(STAMP)
 # A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes),
 # and Debian's Chromium where it is there: apt-get install chromium. A team's PostgreSQL, minutes
 # more: pytest -m labelstudio tests/annotation_ui/test_compose.py.
-test-inspect: $(STAMP)
+test-labelstudio: $(STAMP)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'playwright>=1.50,<2'
 	$(BIN)/python -m pytest -q -m "labelstudio and not slow" tests/annotation_ui
 	$(BIN)/python -m pytest -q -m "not slow" tests/tasks/releases/test_browse.py

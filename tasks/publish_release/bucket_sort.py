@@ -1,15 +1,17 @@
 """Sorts more rows than fit the memory into shards: takes record batches in any order, gives tables.
 
 Two passes over the disk: rows are spooled while DuckDB sorts their keys, within a limit and on the
-disk where it must, then dealt to the shard that they belong to, and each shard is sorted on its
-own. Holds one number a row, then one shard.
+disk where it must, then dealt to the piece of a shard that they belong to, and each piece is sorted
+on its own. Holds one number a row, then one piece.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,8 @@ KEYS_MB = 128
 """What DuckDB may take to sort the keys."""
 
 Numbers = npt.NDArray[np.int32]
+# Rows, and their numbers in their order.
+Piece = tuple[pa.Table, pa.Array]
 
 
 def sorted_shards(
@@ -32,8 +36,11 @@ def sorted_shards(
     split_column: str | None,
     order: Sequence[str],
     shard_rows: int,
-) -> Iterator[tuple[str, int, int, tuple[pa.Table, pa.Array]]]:
-    """Yield (split, shard, shards of the split, (rows, their order)), each split sorted as a whole.
+    piece_rows: int,
+) -> Iterator[tuple[str, int, int, Iterator[Piece]]]:
+    """Yield (split, shard, shards of the split, its pieces), each split sorted as a whole.
+
+    A shard's pieces are to be taken before the next shard is.
 
     Args:
         batches: rows of `schema`, read once.
@@ -42,24 +49,31 @@ def sorted_shards(
             None: all rows are of one split, "".
         order: columns to sort by, ascending.
         shard_rows: rows of a shard; the last one of a split has the rest.
+        piece_rows: rows of a piece; the last one of a shard has the rest.
     """
     with tempfile.TemporaryDirectory(prefix="earshot-sort-") as place:
         folder = Path(place)
         spool, keys = folder / "spool.arrow", folder / "keys.arrow"
         names = [split_column, *order] if split_column else list(order)
         rows = _spool(batches, schema, spool, keys, names)
-        shards, goes_to = _deal(keys, rows, names, split_column, shard_rows)
+        pieces, goes_to = _deal(keys, rows, names, split_column, shard_rows, piece_rows)
         keys.unlink()
-        _distribute(spool, goes_to, folder, len(shards), schema)
+        _distribute(spool, goes_to, folder, len(pieces), schema)
         spool.unlink()
         del goes_to
-        for number, (split, shard) in enumerate(shards):
-            count = sum(other == split for other, _ in shards)
-            path = folder / f"{number}.arrow"
-            piece = mapped(path)
-            path.unlink()
-            yield split, shard, count, (piece, order_of(piece, order))
-            del piece
+        shards_of = Counter(split for split, _ in set(pieces))
+        for (split, shard), numbers in groupby(range(len(pieces)), key=pieces.__getitem__):
+            yield split, shard, shards_of[split], _pieces(folder, numbers, order)
+
+
+def _pieces(folder: Path, numbers: Iterable[int], order: Sequence[str]) -> Iterator[Piece]:
+    """Yield pieces, each mapped from a file that has no name any more."""
+    for number in numbers:
+        path = folder / f"{number}.arrow"
+        rows = mapped(path)
+        path.unlink()
+        yield rows, order_of(rows, order)
+        del rows
 
 
 def _spool(
@@ -85,12 +99,17 @@ def _spool(
 
 
 def _deal(
-    keys: Path, rows: int, names: Sequence[str], split_column: str | None, shard_rows: int
+    keys: Path,
+    rows: int,
+    names: Sequence[str],
+    split_column: str | None,
+    shard_rows: int,
+    piece_rows: int,
 ) -> tuple[list[tuple[str, int]], Numbers]:
-    """Return the shards as (split, number in it), and the shard that each row goes to."""
-    shards: list[tuple[str, int]] = []
+    """Return each piece's (split, shard in it), and the piece that each row goes to."""
+    pieces: list[tuple[str, int]] = []
     goes_to = np.empty(rows, np.int32)
-    room = 0
+    shard_room = piece_room = 0
     columns = ", ".join(f'"{name}"' for name in names)
     with pa.OSFile(str(keys), "rb") as source, bounded(KEYS_MB) as sql:
         numbered = _numbered(pa.ipc.open_stream(source))
@@ -101,16 +120,19 @@ def _deal(
             row = batch["row"].to_numpy()
             for split, begin, end in _runs(batch["split"]):
                 while begin < end:
-                    if not shards or shards[-1][0] != split:
-                        shards.append((split, 0))
-                        room = shard_rows
-                    elif not room:
-                        shards.append((split, shards[-1][1] + 1))
-                        room = shard_rows
-                    taken = min(room, end - begin)
-                    goes_to[row[begin : begin + taken]] = len(shards) - 1
-                    begin, room = begin + taken, room - taken
-    return shards, goes_to
+                    is_new = not pieces or pieces[-1][0] != split
+                    if is_new or not shard_room:
+                        pieces.append((split, 0 if is_new else pieces[-1][1] + 1))
+                        shard_room, piece_room = shard_rows, piece_rows
+                    elif not piece_room:
+                        pieces.append(pieces[-1])
+                        piece_room = piece_rows
+                    taken = min(shard_room, piece_room, end - begin)
+                    goes_to[row[begin : begin + taken]] = len(pieces) - 1
+                    begin, shard_room, piece_room = (
+                        begin + taken, shard_room - taken, piece_room - taken
+                    )  # fmt: skip
+    return pieces, goes_to
 
 
 def _numbered(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
@@ -135,18 +157,18 @@ def _runs(splits: pa.Array) -> Iterator[tuple[str, int, int]]:
 
 
 def _distribute(spool: Path, goes_to: Numbers, folder: Path, count: int, schema: pa.Schema) -> None:
-    """Write each row to the file of its shard."""
+    """Write each row to the file of its piece."""
     with ExitStack() as open_files:
         outs = []
-        for shard in range(count):
-            sink = open_files.enter_context(pa.OSFile(str(folder / f"{shard}.arrow"), "wb"))
+        for piece in range(count):
+            sink = open_files.enter_context(pa.OSFile(str(folder / f"{piece}.arrow"), "wb"))
             outs.append(open_files.enter_context(pa.ipc.new_stream(sink, schema)))
         at = 0
         with pa.OSFile(str(spool), "rb") as source, pa.ipc.open_stream(source) as reader:
             for batch in reader:
                 mine = goes_to[at : at + batch.num_rows]
-                for shard in np.unique(mine):
-                    outs[shard].write_batch(batch.take(pa.array(np.flatnonzero(mine == shard))))
+                for piece in np.unique(mine):
+                    outs[piece].write_batch(batch.take(pa.array(np.flatnonzero(mine == piece))))
                 at += batch.num_rows
 
 

@@ -18,12 +18,15 @@ from earshot.schemas.arrow import table_schema
 from earshot.schemas.base import Record
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Question
-from earshot.tasks.publish_release.bucket_sort import order_of, sorted_shards
+from earshot.tasks.publish_release.bucket_sort import Piece, order_of, sorted_shards
 from earshot.tasks.publish_release.source import KINDS
 from earshot.tasks.publish_release.spool import let_go
 
 LARGE_BYTES = 128 * 2**20
 """Tables above are sorted on the disk, by pieces."""
+
+PIECES = 4
+"""Of a shard: each is a file that is open while rows are dealt."""
 
 SPLITS = ("train", "validation", "test")
 QUESTION_ORDER = ("video_id", "question_id")
@@ -53,11 +56,10 @@ def write_tables(tables: dict[str, pa.Table], folder: Path, config: ReleaseConfi
         order = row_order(KINDS[name])
         path = folder / f"{name}.parquet"
         if table.nbytes > LARGE_BYTES:
-            # Whole row groups, so that the file is the same in however many pieces it comes.
-            rows = max(1, config.shard_rows // config.row_group_rows) * config.row_group_rows
-            shards = sorted_shards(table.to_batches(), table.schema, None, order, rows)
-            pieces = (piece for *_, piece in shards)
-            _write(pieces, table.schema, path, order, config)
+            whole, rows = table.num_rows, piece_rows(config)
+            shards = sorted_shards(table.to_batches(), table.schema, None, order, whole, rows)
+            for *_, pieces in shards:
+                _write(pieces, table.schema, path, order, config)
             continue
         _write([(table, order_of(table, order))], table.schema, path, order, config)
 
@@ -69,21 +71,31 @@ def write_questions(
 
     One global order, since shards that are sorted each on their own cannot be skipped when one
     video is looked up. Questions of more than two shards are sorted on the disk, so that they need
-    the memory of one shard and of their ids.
+    the memory of a piece of a shard and of some bytes a row.
     """
     if isinstance(questions, pa.Table) and questions.num_rows <= 2 * config.shard_rows:
         shards = _shards(questions, config.shard_rows)
     else:
         batches = questions.to_batches() if isinstance(questions, pa.Table) else questions
         schema = table_schema(Question)
-        shards = sorted_shards(batches, schema, "split", QUESTION_ORDER, config.shard_rows)
-    for split, shard, count, piece in shards:
+        rows = piece_rows(config)
+        shards = sorted_shards(batches, schema, "split", QUESTION_ORDER, config.shard_rows, rows)
+    for split, shard, count, pieces in shards:
         (folder / split).mkdir(parents=True, exist_ok=True)
         name = f"{Question.TABLE}-{shard:05d}-of-{count:05d}.parquet"
-        _write([piece], table_schema(Question), folder / split / name, QUESTION_ORDER, config)
+        _write(pieces, table_schema(Question), folder / split / name, QUESTION_ORDER, config)
         # Or this shard would be held while the next is read, and what writing it took.
-        del piece
+        del pieces
         pa.default_memory_pool().release_unused()
+
+
+def piece_rows(config: ReleaseConfig) -> int:
+    """Return the rows that are sorted at a time: a quarter of a shard, in whole row groups.
+
+    Whole, so that a file is the same in however many pieces it comes.
+    """
+    groups = -(-config.shard_rows // config.row_group_rows)
+    return -(-groups // PIECES) * config.row_group_rows
 
 
 def row_count(path: Path) -> int:
@@ -93,7 +105,7 @@ def row_count(path: Path) -> int:
 
 def _shards(
     questions: pa.Table, shard_rows: int
-) -> Iterator[tuple[str, int, int, tuple[pa.Table, pa.Array]]]:
+) -> Iterator[tuple[str, int, int, Iterator[Piece]]]:
     order = order_of(questions, QUESTION_ORDER)
     splits = questions["split"].combine_chunks().take(order)
     for split in SPLITS:
@@ -101,11 +113,11 @@ def _shards(
         count = -(-len(rows) // shard_rows)
         for shard in range(count):
             numbers = rows.slice(shard * shard_rows, shard_rows)
-            yield split, shard, count, (questions, numbers)
+            yield split, shard, count, iter([(questions, numbers)])
 
 
 def _write(
-    pieces: Iterable[tuple[pa.Table, pa.Array]],
+    pieces: Iterable[Piece],
     schema: pa.Schema,
     path: Path,
     order: tuple[str, ...],

@@ -30,7 +30,7 @@ def test_streamed_rows_make_the_same_files_as_a_table(world, tmp_path, shard_row
 
 def test_no_rows_make_no_shard():
     """Nothing to sort is no error."""
-    assert list(sorted_shards([], table_schema(Question), "split", ["question_id"], 5)) == []
+    assert list(sorted_shards([], table_schema(Question), "split", ["question_id"], 5, 2)) == []
 
 
 def test_rows_are_numbered_in_order_of_the_first_column_then_the_next():

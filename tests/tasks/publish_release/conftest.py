@@ -15,6 +15,7 @@ from earshot.schemas.base import Record, to_intervals
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Question, Split
 from earshot.schemas.release import Absent, LedgerCount
+from earshot.tasks.publish_release import plots
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.publish_release.source import STAGE_KINDS, ReleaseSource
 from tests import factories
@@ -115,6 +116,13 @@ def change(rows: Rows, kind: type[Record], index: int, **changes: object) -> Row
     records = list(rows[kind])
     records[index] = records[index].model_copy(update=changes)
     return {**rows, kind: records}
+
+
+@pytest.fixture(autouse=True)
+def quick_plots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is three quarters of a small publication: only tests marked `plots` draw."""
+    if not request.node.get_closest_marker("plots"):
+        monkeypatch.setattr(plots, "_save", lambda draw, path: path.write_bytes(b"not drawn"))
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.publish_release.plots import HEAT, draw_all
 from earshot.tasks.publish_release.tally import Tally
 from earshot.tasks.publish_release.world_plots import World
+
+pytestmark = pytest.mark.plots
 
 
 def _tally(count: int) -> Tally:

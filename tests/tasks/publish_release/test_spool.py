@@ -45,6 +45,7 @@ def _two_versions(world, out):
     }
 
 
+@pytest.mark.plots
 def test_tables_on_the_disk_make_the_same_bytes(world, tmp_path, request):
     """Every file of two versions, with cards, plots, diff and digests; only paths may differ."""
     held = _two_versions(world, tmp_path / "a")

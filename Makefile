@@ -55,7 +55,7 @@ test-faults: $(STAMP)
 
 # A few of them, among all kinds: some minutes.
 test-kills: $(STAMP)
-	$(BIN)/python -m pytest -q -m kill tests/faults
+	$(BIN)/python -m pytest -q -m kill --numprocesses 2 --dist worksteal tests/faults
 
 # A real Label Studio, installed on first use into an environment of its own (1 GB, some minutes),
 # and Debian's Chromium where it is there: apt-get install chromium. A team's PostgreSQL, minutes

@@ -260,6 +260,7 @@ def _print(manifest: ExportManifest, out: Path) -> None:
             show.say(f"coarser   {count:,} prompts ask for a box every {step} s")
     tasks = ", ".join(f"{count} {task}" for task, count in manifest.quotas.items())
     shape = f"{manifest.batches:,} batches of {config.batch_prompts}"
-    show.say(f"plan      {shape} ({tasks}) in {config.epochs} epochs, seed {config.seed}")
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    show.say(f"plan      {shape} ({tasks}) in {epochs}, seed {config.seed}")
     balance = f"largest rank / mean {manifest.worst_rank:.2f}"
     show.say(f"          {balance}, digest {manifest.plan_digest[:12]}")

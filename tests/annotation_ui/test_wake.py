@@ -23,6 +23,14 @@ from earshot.store.workspace import Workspace
 from tests.annotation_ui.conftest import choice
 from tests.annotation_ui.desks import push_events, submit, tasks_of
 
+# A shell's background job ignores Ctrl-C, and so would what it starts.
+LISTEN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from earshot.cli import main
+main()
+"""
+
 
 def test_a_post_wakes_the_collector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many at once are one poll; a fault is said, and the next one is answered again."""
@@ -111,7 +119,7 @@ def test_a_real_webhook_wakes_the_command(
     desk, _ = push_events(workspace)
     words = ["inspect", "listen", "-w", str(workspace.root), "--port", "0", "--every", "3600"]
     running = subprocess.Popen(
-        [sys.executable, "-u", "-m", "earshot.cli", *words],
+        [sys.executable, "-u", "-c", LISTEN, *words],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:

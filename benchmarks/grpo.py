@@ -25,10 +25,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earshot.media.child import Worker
 from earshot.schemas.training import ExportConfig
 from earshot.tasks.grpo.difficulty import Known
 from earshot.tasks.grpo.export import export
-from earshot.tasks.grpo.footage import Footage
+from earshot.tasks.grpo.footage import LIMIT_S, Footage
 from earshot.tasks.grpo.maker import Maker
 from earshot.tasks.grpo.plan import make_plan, plan_digest, plan_table
 from earshot.tasks.releases.in_order import read_batches
@@ -141,7 +142,8 @@ def measure_single(release: Release, media: Path, count: int = 2_000) -> float:
     columns = ["question_id", "video_id", "split", "task", "branch", "question", "options",
                "truth_json"]  # fmt: skip
     asked = next(read_batches(release, "train", columns, count)).to_pylist()
-    with Footage(release, media, CONFIG) as footage:
+    with Worker(LIMIT_S) as worker:
+        footage = Footage(release, media, CONFIG, worker)
         footage.load(sorted({row["video_id"] for row in asked}))
         makers: dict[str, Maker] = {}
         known = Known(None)

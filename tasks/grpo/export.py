@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from earshot import __version__
 from earshot.errors import InputError
+from earshot.media.child import Worker
 from earshot.prompts.answering import train_prompt_version
 from earshot.rewards import WEIGHTS
 from earshot.schemas.question import Task
@@ -41,7 +42,7 @@ from earshot.store.workspace import temporary_name
 from earshot.tasks.grpo.dialects import DIALECTS
 from earshot.tasks.grpo.dialects.made import Batch
 from earshot.tasks.grpo.difficulty import Known, bins_of, read_difficulty
-from earshot.tasks.grpo.footage import Footage
+from earshot.tasks.grpo.footage import LIMIT_S, Footage
 from earshot.tasks.grpo.plan import Plan, PlanDigest, make_plan, plan_rows
 from earshot.tasks.grpo.rows import RowMaker
 from earshot.tasks.grpo.spool import Spool
@@ -96,7 +97,8 @@ def export(
     folder.mkdir(parents=True)
     scratch.mkdir()
     try:
-        with Footage(release, Path(media_root), config) as footage:
+        with Worker(LIMIT_S) as worker:
+            footage = Footage(release, Path(media_root), config, worker)
             maker = RowMaker(release, footage, config, folder, scratch, known)
             manifest = _Export(release, maker, folder, scratch, target, config, known).write()
         folder.replace(target)

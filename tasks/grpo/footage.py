@@ -10,8 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image
 
@@ -27,7 +26,9 @@ from earshot.tasks.releases.in_order import ByVideo
 from earshot.tasks.releases.media import MediaFolder, check_video
 from earshot.tasks.releases.release import Release
 
-_LIMIT_S = 120.0
+LIMIT_S = 120.0
+"""Wall seconds that a call about one video may take."""
+
 _SILENCE_DBFS = -60.0
 _QUALITY = 92
 _FACTS = ("duration_s", "fps", "n_frames", "width", "height", "has_audio")
@@ -55,15 +56,18 @@ class Clip:
 
 
 class Footage:
-    """Opens the videos of a release; a context manager.
+    """Opens the videos of a release.
 
     Args:
         release: where the media and videos tables are.
         media_root: folder of the files.
         config: what to check, and for whom.
+        worker: decodes; one with `LIMIT_S`.
     """
 
-    def __init__(self, release: Release, media_root: Path, config: ExportConfig) -> None:
+    def __init__(
+        self, release: Release, media_root: Path, config: ExportConfig, worker: Worker
+    ) -> None:
         self._folder = MediaFolder(media_root)
         self._config = config
         self._of_media = ByVideo(
@@ -72,20 +76,7 @@ class Footage:
         self._of_videos = ByVideo(release, "videos", _FACTS)
         self._media: dict[str, dict[str, Any]] = {}
         self._videos: dict[str, dict[str, Any]] = {}
-        self._worker = Worker(_LIMIT_S)
-
-    def __enter__(self) -> Self:
-        """Return itself; a child is started when one is needed."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the child."""
-        self._worker.close()
+        self._worker = worker
 
     def load(self, video_ids: Sequence[str]) -> None:
         """Read what the release says of the videos that are opened next; ids only ascend."""

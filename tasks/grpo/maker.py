@@ -59,8 +59,6 @@ class Maker:
             self.space = BoxSpace("resized_px", width, height)
         else:
             self.space = BoxSpace(self.profile.box_space)
-        self.profile_text = profile_text(self.profile, config)
-        self.frames_fps = round(len(self.seen.frame_indices) / clip.duration_s, 6)
 
     def row(self, question: dict[str, Any], hard: DifficultyRow | None) -> TrainingRow:
         """Return the row of a question.
@@ -86,12 +84,9 @@ class Maker:
                 f"{question['question_id']}: its own answer scores {scored}; report it as a bug"
             )
         return TrainingRow(
+            **self.common,
             sample_id=question["question_id"],
-            release=self.release.name,
             video_id=question["video_id"],
-            video_uri=self.clip.uri,
-            video_path=self.clip.absolute,
-            video_sha256=self.clip.sha256,
             task=truth.task,
             branch=truth.branch,
             split=question["split"],
@@ -100,32 +95,43 @@ class Maker:
             ),
             question=question["question"],
             answer=answer,
-            answer_spec=ANSWER_SPEC,
             options=tuple(question.get("options", ())),
-            duration_s=self.clip.duration_s,
-            native_fps=self.clip.fps,
-            width=self.clip.width,
-            height=self.clip.height,
-            n_frames=self.clip.n_frames,
-            has_audio=self.clip.has_audio,
-            clip_start_s=0.0,
-            clip_end_s=self.clip.duration_s,
             gt_events=tuple(Interval(start_s=a, end_s=b) for a, b in truth.intervals),
             gt_objects=_objects(published, native),
             truth_json=truth_json,
-            box_space=self.space.kind,
-            model_width=self.seen.size_px[0],
-            model_height=self.seen.size_px[1],
             grid_step_s=truth.grid.step_s,
-            frames_fps=self.frames_fps,
-            frame_indices=self.seen.frame_indices,
-            vision_tokens=self.seen.tokens,
-            vision_tokens_profile=self.profile_text,
             answer_tokens=tokens,
             n_rollouts=hard and hard.rollouts,
             reward_mean=hard and hard.reward_mean,
             reward_std=hard and math.sqrt(hard.reward_variance),
         )
+
+    @cached_property
+    def common(self) -> dict[str, Any]:
+        """What all rows of the video have in common, by column."""
+        clip, seen = self.clip, self.seen
+        return {
+            "release": self.release.name,
+            "video_uri": clip.uri,
+            "video_path": clip.absolute,
+            "video_sha256": clip.sha256,
+            "answer_spec": ANSWER_SPEC,
+            "duration_s": clip.duration_s,
+            "native_fps": clip.fps,
+            "width": clip.width,
+            "height": clip.height,
+            "n_frames": clip.n_frames,
+            "has_audio": clip.has_audio,
+            "clip_start_s": 0.0,
+            "clip_end_s": clip.duration_s,
+            "box_space": self.space.kind,
+            "model_width": seen.size_px[0],
+            "model_height": seen.size_px[1],
+            "frames_fps": round(len(seen.frame_indices) / clip.duration_s, 6),
+            "frame_indices": seen.frame_indices,
+            "vision_tokens": seen.tokens,
+            "vision_tokens_profile": profile_text(self.profile, self.config),
+        }
 
     @cached_property
     def told(self) -> str:

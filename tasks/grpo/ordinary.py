@@ -19,7 +19,7 @@ from earshot.errors import ItemError
 from earshot.prompts.answering import train_prompt
 from earshot.rewards import score
 from earshot.schemas.question import Task
-from earshot.schemas.training import ANSWER_SPEC, TrainingRow
+from earshot.schemas.training import TrainingRow
 from earshot.tasks.grpo.bulk import Shown, table_of, tell
 from earshot.tasks.grpo.difficulty import Known
 from earshot.tasks.grpo.maker import MEDIA_TAGS, Maker
@@ -112,32 +112,11 @@ def _shown(makers: Sequence[Maker]) -> Shown:
 
 def _of_videos(makers: Sequence[Maker], place: Ints) -> dict[str, Any]:
     """Return the columns that all rows of a video have in common."""
-    clips = [maker.clip for maker in makers]
-    values: dict[str, list[Any]] = {
-        "video_uri": [clip.uri for clip in clips],
-        "video_path": [clip.absolute for clip in clips],
-        "video_sha256": [clip.sha256 for clip in clips],
-        "duration_s": [clip.duration_s for clip in clips],
-        "clip_end_s": [clip.duration_s for clip in clips],
-        "native_fps": [clip.fps for clip in clips],
-        "width": [clip.width for clip in clips],
-        "height": [clip.height for clip in clips],
-        "n_frames": [clip.n_frames for clip in clips],
-        "has_audio": [clip.has_audio for clip in clips],
-        "model_width": [maker.seen.size_px[0] for maker in makers],
-        "model_height": [maker.seen.size_px[1] for maker in makers],
-        "frames_fps": [maker.frames_fps for maker in makers],
-        "frame_indices": [maker.seen.frame_indices for maker in makers],
-        "vision_tokens": [maker.seen.tokens for maker in makers],
-        "clip_start_s": [0.0] * len(clips),
-        "release": [makers[0].release.name] * len(clips),
-        "box_space": [makers[0].space.kind] * len(clips),
-        "answer_spec": [ANSWER_SPEC] * len(clips),
-        "vision_tokens_profile": [makers[0].profile_text] * len(clips),
+    at, schema = pa.array(place), TrainingRow.ARROW
+    return {
+        name: pa.array([maker.common[name] for maker in makers], schema.field(name).type).take(at)
+        for name in makers[0].common
     }
-    at = pa.array(place)
-    schema = TrainingRow.ARROW
-    return {name: pa.array(each, schema.field(name).type).take(at) for name, each in values.items()}
 
 
 def _prompts(

@@ -10,6 +10,7 @@ import pytest
 
 from earshot.errors import ItemError
 from earshot.geometry.spaces import BoxSpace
+from earshot.media.child import Worker
 from earshot.prompts.tokens import count_tokens
 from earshot.rewards import score
 from earshot.schemas.arrow import from_table
@@ -18,7 +19,7 @@ from earshot.schemas.training import TrainingRow
 from earshot.schemas.truth import Truth, TruthObject, TruthTube
 from earshot.tasks.grpo.bulk import Shown, tell
 from earshot.tasks.grpo.difficulty import Known, Rollouts, measure
-from earshot.tasks.grpo.footage import Footage
+from earshot.tasks.grpo.footage import LIMIT_S, Footage
 from earshot.tasks.grpo.maker import Maker
 from earshot.tasks.grpo.ordinary import ordinary_rows
 from earshot.tasks.grpo.truths import in_space, render
@@ -136,7 +137,8 @@ def test_whole_rows_are_alike(release, films, profile):
     names = questions["question_id"].to_pylist()
     rollouts = Rollouts(names[:5] * 2, [0.5] * 5 + [1.5] * 5)
     known = Known(measure(rollouts, 1.5))
-    with Footage(release, films, asked_for) as footage:
+    with Worker(LIMIT_S) as worker:
+        footage = Footage(release, films, asked_for, worker)
         coded = questions["video_id"].combine_chunks().dictionary_encode()
         ids = coded.dictionary.to_pylist()
         footage.load(ids)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earshot.schemas.arrow import from_table
-from earshot.schemas.base import STRINGS, list_of, req
+from earshot.schemas.base import list_of, req
 from earshot.schemas.training import TrainingRow
 
 MESSAGES = list_of(pa.struct([req("role", pa.string()), req("content", pa.string())]))
@@ -52,20 +52,14 @@ def message_lists(*said: tuple[str, pa.Array]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, parts, MESSAGES)
 
 
-def asked_lists(batch: Batch, *, with_answer: bool) -> tuple[pa.ListArray, pa.ListArray]:
-    """Return system prompt and question of each row as `messages` does, and its sounds."""
+def asked_lists(batch: Batch, *, with_answer: bool) -> pa.ListArray:
+    """Return system prompt and question of each row, as `messages` does with a `<video>`."""
     table = batch.table
-    names = pa.array(list(batch.sounds), pa.string())
-    at = pc.index_in(table["video_id"].combine_chunks(), names)
-    has_sound = np.asarray(pc.is_valid(at))
-    sounds = pa.array(list(batch.sounds.values()), pa.string()).take(pc.drop_null(at))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(has_sound)]), pa.int32())
-    tags = pc.if_else(pa.array(has_sound), "<video><audio>\n", "<video>\n")
-    asked = pc.binary_join_element_wise(tags, _one(table["question"]), "")
+    asked = pc.binary_join_element_wise("<video>\n", _one(table["question"]), "")
     said = [("system", table["system_prompt"]), ("user", asked)]
     if with_answer:
         said.append(("assistant", table["answer"]))
-    return message_lists(*said), pa.ListArray.from_arrays(offsets, sounds, STRINGS)
+    return message_lists(*said)
 
 
 def struct_column(kind: pa.StructType, values: Mapping[str, pa.Array]) -> pa.StructArray:

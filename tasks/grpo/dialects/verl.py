@@ -92,7 +92,7 @@ def write(batches: Iterable[Batch], out: Path, config: ExportConfig) -> list[str
 def _table(batch: Batch, config: ExportConfig, limits: Bounds, schema: pa.Schema) -> pa.Table:
     rows, count = batch.table, batch.table.num_rows
     is_sft = config.objective == "sft"
-    said, audios = asked_lists(batch, with_answer=is_sft)
+    none = pa.array([[]] * count, STRINGS)
     shown = pc.list_value_length(rows["frame_indices"])
     video = {
         "video": rows["video_path"],
@@ -107,14 +107,14 @@ def _table(batch: Batch, config: ExportConfig, limits: Bounds, schema: pa.Schema
     extra = {"index": index, **{name: rows[name] for name in _EXTRA.names if name != "index"}}
     reward = {"style": pa.array(["rule"] * count), "ground_truth": rows["truth_json"]}
     columns = {
-        "messages" if is_sft else "prompt": said,
+        "messages" if is_sft else "prompt": asked_lists(batch, with_answer=is_sft),
         "videos": pa.ListArray.from_arrays(
             pa.array(np.arange(count + 1), pa.int32()),
             struct_column(_VIDEO, video),
             list_of(_VIDEO),
         ),
-        "images": pa.array([[]] * count, STRINGS),
-        "audios": audios,
+        "images": none,
+        "audios": none,
         "data_source": pc.binary_join_element_wise("earshot/", rows["task"], ""),
         "ability": pa.array([ABILITY] * count),
         "reward_model": struct_column(_REWARD, reward),

@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from earshot.flows.api import server_answers
+from tests.flows.calls import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -77,9 +78,8 @@ def start_stack(folder: Path, **more: str) -> Iterator[Stack]:
     with ExitStack() as exits:
         database = exits.enter_context(postgres(folder))
         redis = exits.enter_context(redis_server(folder))
-        own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         home = {"PREFECT_HOME": str(folder / "home"), "PATH": f"{BIN}:{os.environ['PATH']}"}
-        env = own | home | settings(database, redis) | more
+        env = clean_environment() | home | settings(database, redis) | more
         assert COMPOSE["services"]["server"]["environment"] == COMPOSE["x-server"]
         for name in ("migrate", "services"):
             assert COMPOSE["services"][name]["environment"] == COMPOSE["x-server"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,11 @@ import pytest
 from earshot.flows.api import post
 from earshot.flows.history import list_flow_runs, read_flow_runs
 from earshot.flows.server import workspace_server
-from earshot.flows.settings import prefect_environment
 from earshot.flows.setup_server import FLOWS
 from earshot.media.sample_world import write_sample_world
 from earshot.schemas.request import BuildRequest
 from earshot.tasks.build import run_build
+from tests.flows.calls import clean_environment, environment_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {"release": {"allow_empty": True}, "run": {"batch_size": 1, "track_batch_size": 1}}
@@ -33,10 +32,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def earshot(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `earshot` in a process of its own, without a server named by the environment."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     return subprocess.run(
         [sys.executable, "-m", "earshot.cli", *arguments],
-        capture_output=True, text=True, env=env, timeout=400, check=False,
+        capture_output=True, text=True, env=clean_environment(), timeout=400, check=False,
     )  # fmt: skip
 
 
@@ -91,9 +89,7 @@ def test_deployments_run_on_a_worker(manifest: Path, tmp_path: Path) -> None:
     """`prefect deploy --all` registers every flow, and a process worker runs one to its end."""
     workspace = tmp_path / "w"
     with workspace_server(tmp_path / "server") as url:
-        variables = prefect_environment(tmp_path / "server", url)
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-        env |= {key: value for key, value in variables.items() if value}
+        env = environment_of(tmp_path / "server", url)
 
         def prefect(*arguments: str, cwd: Path) -> None:
             done = subprocess.run(

@@ -21,6 +21,7 @@ from earshot.flows.history import list_flow_runs, read_flow_runs, wait_until_rec
 from earshot.flows.server import SERVER_MODULE, workspace_server
 from earshot.flows.server_files import ServerFiles, ServerRecord
 from earshot.processes import Process, start_time, wait_until_gone
+from tests.flows.calls import clean_environment
 
 pytestmark = pytest.mark.flows
 
@@ -90,11 +91,6 @@ class Built:
     recorded: int
     stderr: str
     stale_server: subprocess.Popen[bytes]
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the environment without any Prefect setting of whoever runs the tests."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
 
 
 def spawn(script: str, *args: object) -> subprocess.Popen[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.consumers.world import (  # noqa: F401 - a fixture
     Sample,
+    make_tiny,
     recipe,
     rows_of,
     run,
@@ -32,10 +33,7 @@ TINY = (
 @pytest.fixture(scope="module")
 def tiny(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """A tiny Qwen2.5-VL that knows the texts."""
-    root = tmp_path_factory.mktemp("tiny")
-    data = sample.export(root / "data", "ms-swift", "--batch-prompts", 3, "--no-check-media")
-    run(trainer("swift"), "tests/consumers/make_tiny.py", data, root / "model", home=root)
-    return root / "model"
+    return make_tiny(sample, "swift", "ms-swift", tmp_path_factory.mktemp("tiny"))
 
 
 def test_it_trains_on_the_planned_batches(sample: Sample, tiny: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -11,6 +11,7 @@ import pytest
 from earshot.schemas.training import TrainingRow
 from tests.consumers.world import (  # noqa: F401 - a fixture
     Sample,
+    make_tiny,
     recipe,
     rows_of,
     run,
@@ -24,10 +25,7 @@ FILM = "<|vision_start|><|video_pad|><|vision_end|>\n"
 @pytest.fixture(scope="module")
 def tiny(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     """A tiny Qwen2.5-VL that knows the texts."""
-    root = tmp_path_factory.mktemp("tiny")
-    data = sample.export(root / "data", "verl", "--batch-prompts", 3, "--no-check-media")
-    run(trainer("verl"), "tests/consumers/make_tiny.py", data, root / "model", home=root)
-    return root / "model"
+    return make_tiny(sample, "verl", "verl", tmp_path_factory.mktemp("tiny"))
 
 
 def test_the_planned_batches(sample: Sample, tiny: Path, tmp_path: Path) -> None:  # noqa: F811

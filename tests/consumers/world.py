@@ -152,3 +152,10 @@ def run(
     )
     assert done.returncode == 0, done.stderr[-6000:]
     return done.stdout
+
+
+def make_tiny(sample: Sample, name: str, dialect: str, root: Path) -> Path:
+    """Make a tiny Qwen2.5-VL that knows the texts of an export, in a trainer's environment."""
+    data = sample.export(root / "data", dialect, "--batch-prompts", 3, "--no-check-media")
+    run(trainer(name), "tests/consumers/make_tiny.py", data, root / "model", home=root)
+    return root / "model"

@@ -153,7 +153,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child finds this module by the name that it has here."""
     root = Path(__file__).resolve().parents[2]
     monkeypatch.setenv("PYTHONPATH", str(root))
-    for function in (squares, failing, slow):
+    for function in (squares, failing, slow, handles_around_workers):
         monkeypatch.setattr(function, "__module__", "tests.media.test_child")
 
 
@@ -207,17 +207,23 @@ def test_one_reader_at_a_time(worker: Worker) -> None:
     assert list(stream) == [1, 2]
 
 
-def _handles() -> int:
-    """Open file handles of this process, without those that only wait for the collector."""
-    gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
+def handles_around_workers() -> tuple[int, int]:
+    """Open file handles of this process before three workers and after them."""
 
+    def handles() -> int:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count handles")
-def test_worker_leaves_no_handles() -> None:
-    """Handles go with the child."""
-    before = _handles()
+    before = handles()
     for _ in range(3):
         with Worker(10) as worker:
             worker.call(math.sqrt, 4.0)
-    assert _handles() == before
+    return before, handles()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count handles")
+def test_worker_leaves_no_handles(importable: None) -> None:
+    """Handles go with the child; counted where no other test's server closes its own meanwhile."""
+    with Worker(30) as worker:
+        before, after = worker.call(handles_around_workers)
+    assert before == after

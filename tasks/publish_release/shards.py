@@ -138,10 +138,20 @@ def _write(
     with pq.ParquetWriter(path, schema, **options) as out:
         for table, rows in pieces:
             for start in range(0, len(rows), size):
-                out.write_table(table.take(rows.slice(start, size)), row_group_size=size)
+                out.write_table(_gathered(table, rows.slice(start, size)), row_group_size=size)
                 let_go()
             # Or this piece would be held while the next is read.
             del table, rows
+
+
+def _gathered(table: pa.Table, rows: pa.Array) -> pa.Table:
+    """Return some rows of a table, in this order.
+
+    Of the stretch that they lie in: `take` first makes one chunk of all that it is given.
+    """
+    ends = pc.min_max(rows)
+    first, last = ends["min"].as_py(), ends["max"].as_py()
+    return table.slice(first, last - first + 1).take(pc.subtract(rows, first))
 
 
 def _leaf_paths(schema: pa.Schema) -> list[str]:

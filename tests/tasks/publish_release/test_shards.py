@@ -63,3 +63,17 @@ def test_row_groups_have_the_configured_size(world, tmp_path):
     write_questions(world.source().tables[Question.TABLE], tmp_path, config)
     shard = next((tmp_path / "test").iterdir())
     assert pq.read_metadata(shard).num_row_groups == 3
+
+
+def test_a_table_in_many_chunks_gives_the_same_bytes(world, tmp_path):
+    """Rows are gathered from the stretch that they lie in, whatever their order and chunks."""
+    rows = world.source().tables[Question.TABLE].combine_chunks()
+    turned = rows.take(pa.array(range(rows.num_rows - 1, -1, -1)))
+    cut = pa.Table.from_batches(rows.to_batches(max_chunksize=2))
+    config = ReleaseConfig(row_group_rows=4)
+    written = []
+    for name, table in {"whole": rows, "turned": turned, "cut": cut}.items():
+        write_questions(table, tmp_path / name, config)
+        paths = sorted((tmp_path / name).rglob("*.parquet"))
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1] == written[2]

@@ -6,8 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+
+from earshot.cli import build, grpo, score
+from earshot.schemas.config import LlmConfig
+from earshot.schemas.training import ExportConfig
+from earshot.tasks.score_answers.record import ScoreReport
 
 
 def earshot(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -206,3 +212,22 @@ def test_square_brackets_are_printed_as_they_are(capsys: pytest.CaptureFixture[s
     show.console.print(said, soft_wrap=True)
     show.console.print(table, soft_wrap=True)
     assert capsys.readouterr().out.count(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("choices", "record", "field"),
+    [
+        (grpo.Dialect, ExportConfig, "dialect"),
+        (grpo.Profile, ExportConfig, "profile"),
+        (grpo.Objective, ExportConfig, "objective"),
+        (grpo.Fault, ExportConfig, "on_fault"),
+        (grpo.Budget, ExportConfig, "over_budget"),
+        (grpo.Variance, ExportConfig, "zero_variance"),
+        (build.LlmMode, LlmConfig, "mode"),
+        (score.SplitName, ScoreReport, "split"),
+        (score.Mode, ScoreReport, "mode"),
+    ],
+)
+def test_options_offer_what_the_records_take(choices: Any, record: Any, field: str) -> None:
+    """The choices are written again, since importing the records would make `--help` slow."""
+    assert get_args(choices) == get_args(record.model_fields[field].annotation)

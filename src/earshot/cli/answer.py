@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earshot.cli import show
-from earshot.cli.score import ReleaseOption, SplitOption
+from earshot.cli.score import ReleaseOption, SplitName
 
 if TYPE_CHECKING:
     from earshot.tasks.answer_questions.answer import Answered
@@ -26,9 +26,7 @@ def answer(
     media_root: Annotated[
         Path | None, typer.Option("--media-root", help="Where the uris of media.parquet start.")
     ] = None,
-    split: Annotated[
-        SplitOption, typer.Option("--split", help="Which questions.")
-    ] = SplitOption.TEST,
+    split: Annotated[SplitName, typer.Option("--split", help="Which questions.")] = "test",
     frames_fps: Annotated[
         float, typer.Option("--frames-fps", min=0.01, help="Frames a second that are shown.")
     ] = 1.0,
@@ -46,7 +44,7 @@ def answer(
     from earshot.tasks.answer_questions.answer import Asking, answer_questions
 
     asking = Asking(endpoint, model, frames_fps, max_frames, in_flight)
-    result = answer_questions(release, out, asking, media_root, split.value)
+    result = answer_questions(release, out, asking, media_root, split)
     if as_json:
         show.print_json(asdict(result))
     else:

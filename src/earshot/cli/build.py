@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -55,12 +54,7 @@ Items = Annotated[
 ]
 
 
-class LlmMode(StrEnum):
-    """How language models are asked."""
-
-    LIVE = "live"
-    BATCH = "batch"
-
+LlmMode = Literal["live", "batch"]
 
 Llm = Annotated[
     LlmMode | None,
@@ -161,7 +155,7 @@ def request_of(
         config = own
     loaded = load_config(config)
     if llm_mode is not None:
-        llm = loaded.llm.model_copy(update={"mode": llm_mode.value})
+        llm = loaded.llm.model_copy(update={"mode": llm_mode})
         loaded = loaded.model_copy(update={"llm": llm})
     return BuildRequest(
         workspace=str(workspace),

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from earshot.cli import show
 from earshot.errors import EarshotError
 
-
-class FormatOption(StrEnum):
-    """What `convert` reads and writes."""
-
-    R_AVST = "r-avst"
-    TABLES = "tables"
+FormatName = Literal["r-avst", "tables"]
 
 
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="File, folder of tables, or URL.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="File or folder; not there yet.")],
-    read_as: Annotated[FormatOption, typer.Option("--from", help="What IN is.")],
-    write_as: Annotated[FormatOption, typer.Option("--to", help="What OUT becomes.")],
+    read_as: Annotated[FormatName, typer.Option("--from", help="What IN is.")],
+    write_as: Annotated[FormatName, typer.Option("--to", help="What OUT becomes.")],
     tables: Annotated[
         Path | None, typer.Option("--tables", help="New folder to keep the Parquet tables in.")
     ] = None,
@@ -32,7 +26,7 @@ def convert(
     """Convert annotations through our tables; exit code 1 if a bad video was left out."""
     from earshot.store.annotations import convert as run
 
-    report = run(source, read_as.value, out, write_as.value, tables)
+    report = run(source, read_as, out, write_as, tables)
     if as_json:
         faults = [
             {"video_id": one.video_id, "position": one.line, "code": one.reason_code,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,11 +19,7 @@ evaluate_app = typer.Typer(
 )
 
 
-class Backend(StrEnum):
-    """The caption analysers that can be scored."""
-
-    RULES = "rules"
-    OPENAI = "openai"
+Analyser = Literal["rules", "openai"]
 
 
 @evaluate_app.callback()
@@ -38,8 +33,8 @@ def captions(
         Path | None, typer.Option("--data", help="JSON Lines of labelled sentences.")
     ] = None,
     backend: Annotated[
-        Backend, typer.Option("--backend", "--analyser", help="What to score.")
-    ] = Backend.RULES,
+        Analyser, typer.Option("--backend", "--analyser", help="What to score.")
+    ] = "rules",
     config: Annotated[
         Path | None,
         typer.Option(
@@ -67,8 +62,8 @@ def captions(
         raise InputError(
             "no sentence to score: expected a --data file with lines, or --sample-videos above 0"
         )
-    llm, requests = _model(config, workspace) if backend is Backend.OPENAI else (None, None)
-    results = evaluate(sentences, analyser_named(backend.value, llm, requests))
+    llm, requests = _model(config, workspace) if backend == "openai" else (None, None)
+    results = evaluate(sentences, analyser_named(backend, llm, requests))
     if as_json:
         show.print_json([_plain(each) for each in results])
     else:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,73 +21,37 @@ grpo_app = typer.Typer(
 )
 
 
-class DialectOption(StrEnum):
-    """Whose files."""
-
-    VERL = "verl"
-    MS_SWIFT = "ms-swift"
-    TRL = "trl"
-
-
-class ProfileOption(StrEnum):
-    """The model family."""
-
-    QWEN2_5_VL = "qwen2_5_vl"
-    QWEN3_VL = "qwen3_vl"
-    QWEN2_5_OMNI = "qwen2_5_omni"
-
-
-class ObjectiveOption(StrEnum):
-    """What is learnt from."""
-
-    GRPO = "grpo"
-    SFT = "sft"
-
-
-class FaultOption(StrEnum):
-    """What a bad video does."""
-
-    DROP = "drop"
-    STOP = "stop"
-
-
-class BudgetOption(StrEnum):
-    """What a long answer does."""
-
-    COARSEN = "coarsen"
-    DROP = "drop"
-
-
-class VarianceOption(StrEnum):
-    """What a prompt does whose rollouts are all alike."""
-
-    KEEP = "keep"
-    DROP = "drop"
+Dialect = Literal["verl", "ms-swift", "trl"]
+Profile = Literal["qwen2_5_vl", "qwen3_vl", "qwen2_5_omni"]
+Objective = Literal["grpo", "sft"]
+Fault = Literal["drop", "stop"]
+Budget = Literal["coarsen", "drop"]
+Variance = Literal["keep", "drop"]
 
 
 @grpo_app.command("export")
 def export(
     release: Annotated[str, typer.Option("--release", help="Folder or fsspec URL of a version.")],
-    dialect: Annotated[DialectOption, typer.Option("--dialect", help="Whose files to write.")],
+    dialect: Annotated[Dialect, typer.Option("--dialect", help="Whose files to write.")],
     profile: Annotated[
-        ProfileOption, typer.Option("--model-profile", help="How the model sees and writes boxes.")
+        Profile, typer.Option("--model-profile", help="How the model sees and writes boxes.")
     ],
     media_root: Annotated[
         Path, typer.Option("--media-root", help="Folder of the videos, by uri, name or video id.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write, not there yet.")],
     objective: Annotated[
-        ObjectiveOption, typer.Option("--objective", help="sft: rows with the right answer.")
-    ] = ObjectiveOption.GRPO,
+        Objective, typer.Option("--objective", help="sft: rows with the right answer.")
+    ] = "grpo",
     split: Annotated[
         str, typer.Option("--split", help="train or validation; test is for evaluation.")
     ] = "train",
     on_fault: Annotated[
-        FaultOption, typer.Option("--on-fault", help="A video is missing, another or broken.")
-    ] = FaultOption.DROP,
+        Fault, typer.Option("--on-fault", help="A video is missing, another or broken.")
+    ] = "drop",
     over_budget: Annotated[
-        BudgetOption, typer.Option("--over-budget", help="An answer has too many tokens.")
-    ] = BudgetOption.COARSEN,
+        Budget, typer.Option("--over-budget", help="An answer has too many tokens.")
+    ] = "coarsen",
     check_media: Annotated[
         bool, typer.Option(help="Decode every video before a row is written about it.")
     ] = True,
@@ -117,8 +80,8 @@ def export(
         Path | None, typer.Option("--difficulty", help="What `earshot grpo difficulty` wrote.")
     ] = None,
     zero_variance: Annotated[
-        VarianceOption, typer.Option("--zero-variance", help="All rollouts got one reward.")
-    ] = VarianceOption.KEEP,
+        Variance, typer.Option("--zero-variance", help="All rollouts got one reward.")
+    ] = "keep",
     curriculum: Annotated[
         int, typer.Option("--curriculum", help="Parts of an epoch from easy to hard; 0: none.")
     ] = 0,
@@ -129,11 +92,11 @@ def export(
     from earshot.tasks.releases import Release
 
     config = _config(
-        dialect=dialect.value, profile=profile.value, objective=objective.value, split=split,
-        on_fault=on_fault.value, over_budget=over_budget.value, check_media=check_media, fps=fps,
+        dialect=dialect, profile=profile, objective=objective, split=split,
+        on_fault=on_fault, over_budget=over_budget, check_media=check_media, fps=fps,
         max_frames=max_frames, max_frame_tokens=frame_tokens, completion_tokens=completion_tokens,
         thinking_tokens=thinking_tokens, batch_prompts=batch_prompts, ranks=ranks, epochs=epochs,
-        quotas=_quotas(quota or ()), seed=seed, zero_variance=zero_variance.value,
+        quotas=_quotas(quota or ()), seed=seed, zero_variance=zero_variance,
         curriculum_bins=curriculum,
     )  # fmt: skip
     manifest = write(Release(release), media_root, out, config, difficulty)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -151,12 +150,7 @@ def verify(release: Version, pin: Pin = None, json: Json = False) -> None:
         show.say(f"{release} is whole: {len(found.head.files)} files as the manifest says")
 
 
-class DiffFormat(StrEnum):
-    """How differing rows are written."""
-
-    TABLE = "table"
-    JSON = "json"
-    PARQUET = "parquet"
+DiffFormat = Literal["table", "json", "parquet"]
 
 
 @release_app.command("diff")
@@ -168,7 +162,7 @@ def diff(
     ] = None,
     form: Annotated[
         DiffFormat, typer.Option("--format", help="json: a line a row; parquet needs --out.")
-    ] = DiffFormat.TABLE,
+    ] = "table",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows that a table shows.")] = 20,
 ) -> None:
@@ -176,10 +170,10 @@ def diff(
     from earshot.tasks.releases import Release
     from earshot.tasks.releases.compare import compare_releases
 
-    if form is DiffFormat.PARQUET and out is None:
+    if form == "parquet" and out is None:
         raise InputError("--format parquet: give the file with --out FILE.parquet")
     found = compare_releases(Release(before), Release(after), table)
-    if form is DiffFormat.PARQUET and out is not None:
+    if form == "parquet" and out is not None:
         import pyarrow.parquet as pq
 
         pq.write_table(found.rows, out, compression="zstd")
@@ -322,7 +316,7 @@ def _say_moved(what: str, done: Moved, json: bool) -> None:
 def _print_diff(found: Comparison, form: DiffFormat, limit: int) -> None:
     import json
 
-    if form is DiffFormat.JSON:
+    if form == "json":
         for row in found.rows.to_pylist():
             for side in ("before", "after"):
                 text = row.pop(f"{side}_json")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,21 +13,8 @@ if TYPE_CHECKING:
     from earshot.tasks.score_answers.record import ScoreReport
 
 
-class SplitOption(StrEnum):
-    """Which questions."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
-    ALL = "all"
-
-
-class ModeOption(StrEnum):
-    """Which formulas."""
-
-    STRICT = "strict"
-    AVST_ZERO = "avst_zero"
-
+SplitName = Literal["train", "validation", "test", "all"]
+Mode = Literal["strict", "avst_zero"]
 
 ReleaseOption = Annotated[Path, typer.Option("--release", help="Folder of a release.")]
 
@@ -38,13 +24,11 @@ def score(
     predictions: Annotated[
         Path, typer.Option("--predictions", help="JSON Lines of question_id and completion.")
     ],
-    split: Annotated[
-        SplitOption, typer.Option("--split", help="Which questions.")
-    ] = SplitOption.TEST,
+    split: Annotated[SplitName, typer.Option("--split", help="Which questions.")] = "test",
     mode: Annotated[
-        ModeOption,
+        Mode,
         typer.Option("--mode", help="avst_zero: the numbers of R-AVST's released code."),
-    ] = ModeOption.STRICT,
+    ] = "strict",
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for scores.json, scores.md, scores.png.")
     ] = None,
@@ -53,7 +37,7 @@ def score(
     """Score predictions per task, branch, category, duration and number of events."""
     from earshot.tasks.score_answers.score import score_answers
 
-    report = score_answers(release, predictions, split.value, mode.value, out)
+    report = score_answers(release, predictions, split, mode, out)
     if as_json:
         show.print_json(report.model_dump(mode="json"))
         return

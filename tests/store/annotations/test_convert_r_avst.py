@@ -6,13 +6,13 @@ import json
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from earshot.cli.convert import FormatOption
+from earshot.cli.convert import FormatName
 from earshot.errors import InputError
 from earshot.store.annotations import EXCHANGES, Report, convert
 from earshot.store.tube_files import read_tubes
@@ -312,4 +312,4 @@ def test_a_folder_that_lacks_a_table_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_knows_every_exchange() -> None:
     """What `--from` and `--to` take is what the registry has."""
-    assert [each.value for each in FormatOption] == list(EXCHANGES)
+    assert list(get_args(FormatName)) == list(EXCHANGES)

@@ -13,15 +13,13 @@ from typing import Literal
 
 from earshot.schemas.config import ReleaseConfig
 from earshot.schemas.question import Task
-from earshot.tasks.publish_release.constant import Search, Timed, m_tiou
+from earshot.tasks.constant_interval import TIMED_TASKS, Search, Timed, TimedTask, m_tiou
 from earshot.tasks.publish_release.tally import Tally
 
 TEXT_ONLY = "text only"
 """Name of the answers of `text_only`."""
 
 Metric = Literal["m_tIoU", "m_vIoU", "object_f1"]
-TimedTask = Literal["temporal", "spatio_temporal"]
-TIMED_TASKS: tuple[TimedTask, ...] = ("temporal", "spatio_temporal")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from earshot.schemas.config import GateName
 from earshot.schemas.question import Task
-from earshot.tasks.publish_release.constant import Search, Timed
+from earshot.tasks.constant_interval import Search, Timed
 from earshot.tasks.publish_release.facts import Fact
 
 Counts = npt.NDArray[np.float64]

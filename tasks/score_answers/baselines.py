@@ -32,8 +32,7 @@ from earshot.rewards.metrics import mean_values
 from earshot.rewards.result import Mode
 from earshot.schemas.question import Task
 from earshot.schemas.truth import Truth
-from earshot.tasks.publish_release.baselines import TIMED_TASKS, TimedTask
-from earshot.tasks.publish_release.constant import Search
+from earshot.tasks.constant_interval import TIMED_TASKS, Search, TimedTask
 from earshot.tasks.score_answers.groups import measure_as
 from earshot.tasks.score_answers.read import Asked
 from earshot.tasks.score_answers.record import BaselineScore

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earshot.geometry.intervals import normalise
+from earshot.tasks.constant_interval import CANDIDATES, Search, Timed, m_tiou
 from earshot.tasks.publish_release.baselines import measure
-from earshot.tasks.publish_release.constant import CANDIDATES, Search, Timed, m_tiou
 from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.publish_release.tally import Tally
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from earshot.geometry.intervals import interval_iou, normalise
 
 STEPS = 20
 """Starts and lengths are searched in steps of 1/20 of the duration."""
+
+TimedTask = Literal["temporal", "spatio_temporal"]
+TIMED_TASKS: tuple[TimedTask, ...] = ("temporal", "spatio_temporal")
+"""Tasks whose answers have times."""
 
 Candidate = tuple[float, float]
 Intervals = tuple[tuple[float, float], ...]

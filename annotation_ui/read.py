@@ -259,11 +259,11 @@ class _Reader:
         keys = _keys(sent), without_leftovers(_keys(sent), _keys(now))
         object_id = self._object(name, left)
         tube = tube or self._made(shown, keys[0])
+        changed = self._changed(tube, *keys)
         if object_id != shown["object_id"]:
             self._judge(shown, "rejected", None, "another thing")
-            self._draw(object_id, _keys(now), tube)
+            self._add(object_id, changed or tube, tube.digest)
             return
-        changed = self._changed(tube, *keys)
         if changed is None:
             self._judge(shown, "ok", tube)
         elif all(box is None for box in changed.boxes):
@@ -277,7 +277,7 @@ class _Reader:
         drawn = [(_keys(left.boxes[name]), name) for name in names]
         for keys, name in sorted(drawn, key=lambda one: (one[0][0].frame, one[0][0].x)):
             if name not in left.box_reasons:
-                self._draw(self._object(name, left), keys, None)
+                self._draw(self._object(name, left), keys)
 
     def check_groups(self) -> None:
         """Raise AnnotationError where a group has two boxes at one time."""
@@ -380,8 +380,18 @@ class _Reader:
         seen = boxes_at(left, frames, self.aspect)[1] & outside
         return times_s[: int(np.flatnonzero(seen)[-1]) + 1] if seen.any() else []
 
-    def _draw(self, object_id: str, keys: list[Key], like: Tube | None) -> None:
-        """Add a tube of an object, from key frames or with another tube's samples."""
+    def _draw(self, object_id: str, keys: list[Key]) -> None:
+        """Add a tube of an object from key frames, sampled through the whole clip."""
+        window = (round(self.clock.offset_s, 6), round(self.clock.end_s, 6))
+        n = int(self.clock.duration_s / STEP_S + 1e-6) + 1
+        told = {"tube_id": object_id, "object_id": object_id, "window": window}
+        told |= {"from_s": window[0], "step_s": STEP_S, "n": n}
+        self._add(object_id, self._made(told, keys), None)
+
+    def _add(self, object_id: str, tube: Tube, parent_digest: str | None) -> None:
+        """Add a tube of an object that it was not shown as."""
+        if all(box is None for box in tube.boxes):
+            return
         window = (round(self.clock.offset_s, 6), round(self.clock.end_s, 6))
         taken = {t.tube_id for t in self.inspected} | {
             each["tube_id"] for each in self.told["tubes"].values()
@@ -389,16 +399,13 @@ class _Reader:
         number = 0
         while (tube_id := ids.tube_id(object_id, window, number)) in taken:
             number += 1
-        shown = {"tube_id": tube_id, "object_id": object_id, "window": window}
-        n = int(self.clock.duration_s / STEP_S + 1e-6) + 1
-        told = {**shown, "from_s": window[0], "step_s": STEP_S, "n": n}
-        made = self._made(told, keys)
-        if like is not None:
-            changes = {**shown, "window": like.window.model_dump(), "source": "human"}
-            made = Tube(**{**like.model_dump(), **changes, "parent_digest": like.digest})
-        if all(box is None for box in made.boxes):
-            return
-        revised = RevisedTube(**made.model_dump())
+        changes = {
+            "tube_id": tube_id,
+            "object_id": object_id,
+            "source": "human",
+            "parent_digest": parent_digest,
+        }
+        revised = RevisedTube(**{**tube.model_dump(), **changes})
         self.revised.append(revised)
         self.kept[tube_id] = revised
         self.inspected.append(

@@ -240,6 +240,29 @@ def test_a_box_that_changes_its_object_is_another_tube() -> None:
     assert revised.object_id == make_object(name="cat").object_id
 
 
+def test_a_box_that_is_moved_and_gets_another_object_keeps_both() -> None:
+    """The new object's tube has the person's boxes, not those that were shown."""
+    tube = walking()
+    shown = shown_of(tube)
+    (cat,) = [label for label in labels_of(shown) if label.startswith("cat")]
+
+    def rename_and_move(results: list[Json]) -> None:
+        results[0]["value"]["labels"] = [cat]
+        for key in sequence_of(results, region_id(tube)):
+            key["y"] += 5.0
+
+    decision = read(answered(shown, OK, edit=rename_and_move), shown)
+    (revised,) = decision.revised
+    assert sorted(verdicts(decision).values()) == ["added", "rejected"]
+    assert revised.object_id == make_object(name="cat").object_id
+    assert (revised.times_s, revised.parent_digest) == (tube.times_s, tube.digest)
+    for was, now in zip(tube.boxes, revised.boxes, strict=True):
+        assert was is not None
+        assert now is not None
+        assert now.y1 == pytest.approx(was.y1 + 0.05, abs=0.03)
+        assert now.y1 > was.y1 + 0.02
+
+
 def test_pixel_boxes_come_back_in_pixels() -> None:
     """A tube in native_px is shown in its place and revised in its own space."""
     size = np.array([640, 360, 640, 360])

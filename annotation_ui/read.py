@@ -9,6 +9,7 @@ are late, and one odd key breaks a whole export).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -214,7 +215,8 @@ def _segments(
         time_s = clock.video_s(clip_s)
         if any(abs(clip_s - was) <= _SAME_S for was in known):
             return float(min(edges, key=lambda edge: abs(edge - time_s)))
-        return round(time_s, 3)
+        # Its last frame may reach beyond the video's end. Tasks of earlier versions don't know it.
+        return min(round(time_s, 3), told.get("duration_s", math.inf))
 
     pairs = [(edge_s(start), edge_s(end)) for start, end in left.spans.values()]
     return to_intervals(normalise([pair for pair in pairs if pair[0] < pair[1]]))

@@ -149,8 +149,9 @@ def _film(media: Media, folder: MediaFolder | None, worker: Worker) -> tuple[Pat
     checked = check_video(media, folder.find(media), worker)
     if checked.state in USABLE:
         return Path(checked.path), ""
-    where = folder.root if checked.state == "missing" else f"{checked.path} is {checked.state}"
-    return None, f"{where}: {checked.why}"
+    if checked.state == "missing":
+        return None, f"not found in {folder.root}"
+    return None, f"{checked.path} is {checked.state}: {checked.why}"
 
 
 def _read(release: Release, name: str, only: list[tuple[str, str, Any]]) -> list[Json]:

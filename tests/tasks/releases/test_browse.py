@@ -223,7 +223,7 @@ def test_another_film_of_that_name_is_not_played(world, tmp_path):
     assert (page.playable, bool(right["src"]), right["why"]) == (1, True, "")
     assert other["src"] is None
     assert "v001.mp4 is different: 1.00 s long, expected 20.00" in other["why"]
-    assert "no file for" in lost["why"]
+    assert "not found in" in lost["why"]
 
 
 def test_tubes_are_as_the_inspection_in_force_left_them(tmp_path):

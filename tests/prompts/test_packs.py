@@ -159,5 +159,5 @@ def test_a_file_that_no_pack_can_be_is_refused_by_name(tmp_path: Path) -> None:
     latin.write_bytes(GOOD.replace("sound", "t\u00f6nen").encode("latin-1"))
     with pytest.raises(ConfigError, match=r"latin.yaml' can't be read .*give a YAML file in UTF-8"):
         load_pack(str(latin))
-    with pytest.raises(ConfigError, match="deep.yaml:1: too deeply nested"):
+    with pytest.raises(ConfigError, match=r"deep.yaml:1: too deeply nested"):
         parse_pack("[" * 5000 + "]" * 5000, "deep.yaml")

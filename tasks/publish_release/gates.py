@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from earshot.errors import ReleaseError
 from earshot.schemas.config import GateName, ReleaseConfig
+from earshot.schemas.ledger import NOT_BUILT
 from earshot.schemas.release import GateCount
 from earshot.tasks.publish_release.baselines import Baselines, over_limit
 from earshot.tasks.publish_release.bounded import bounded
@@ -152,7 +153,7 @@ def check_gates(
         *tube_offences(contents),
         *exclusion_offences(overlaps),
         *blind_offences(baselines, config),
-        *empty_offences(tally, config),
+        *empty_offences(contents, tally, config),
     )
     _refuse(offences, config)
     return offences
@@ -308,10 +309,15 @@ def blind_offences(baselines: Baselines, config: ReleaseConfig) -> Iterator[Offe
             )
 
 
-def empty_offences(tally: Tally, config: ReleaseConfig) -> Iterator[Offence]:
+def empty_offences(contents: Contents, tally: Tally, config: ReleaseConfig) -> Iterator[Offence]:
     """A release without a question."""
-    if not tally.questions and not config.allow_empty:
-        yield Offence("empty", "there is no question in it")
+    if tally.questions or config.allow_empty:
+        return
+    reasons = Counter(code for (code,) in values_of(contents.tables["absent"], ["reason_code"]))
+    left = (
+        f"; {n} videos are not built up to date: build first" if (n := reasons[NOT_BUILT]) else ""
+    )
+    yield Offence("empty", f"there is no question in it{left}")
 
 
 def _message(config: ReleaseConfig, offences: Sequence[Offence]) -> str:

@@ -28,6 +28,7 @@ from earshot.geometry.tubes import UNKNOWN, VISIBLE, States
 from earshot.prompts.packs import Pack
 from earshot.schemas.base import to_pairs
 from earshot.schemas.config import QuestionsConfig
+from earshot.schemas.object import Object
 from earshot.schemas.tube import Tube
 from earshot.store.reviewed import ReviewedEvent
 from earshot.tasks.questions.candidates import Candidate

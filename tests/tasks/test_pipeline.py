@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from earshot.errors import FailureBudgetError, InputError
+from earshot.errors import FailureBudgetError, InputError, ReleaseError
 from earshot.media.sample_world import write_sample_world
-from earshot.schemas.config import Config, ObjectsConfig, ReleaseConfig, RunConfig
+from earshot.schemas.config import Config, ObjectsConfig, QuestionsConfig, ReleaseConfig, RunConfig
 from earshot.schemas.request import BuildRequest
 from earshot.store.plan import plan
 from earshot.store.workspace import Workspace
-from earshot.tasks.build import Report, run_build
+from earshot.tasks.build import Report, conclude, run_build
 from earshot.tasks.draw_contact_sheet import draw_contact_sheet
 from earshot.tasks.pipeline import ORDER, STAGES, open_run
 from earshot.tasks.releases import Release
@@ -88,6 +89,34 @@ def test_every_video_is_accounted_for(built: tuple[Path, Report]) -> None:
     assert len(asked | absent) == 5
     assert not asked & absent
     assert asked
+
+
+def test_what_is_not_built_is_not_lost_from_a_release(
+    built: tuple[Path, Report], world: Path, tmp_path: Path
+) -> None:
+    """Where only some videos are up to date the release says so, and of which it is silent."""
+    shutil.copytree(built[0], tmp_path / "w")
+    release = Path(built[1].publication.folder)  # type: ignore[union-attr]
+    asked = {video for path in release.glob("data/*/*") for video in pd.read_parquet(path).video_id}
+    only, *_ = sorted(asked)
+    pack = {"questions": QuestionsConfig(pack="earshot"), "release": ReleaseConfig()}
+    request = BuildRequest(
+        workspace=str(tmp_path / "w"), input=str(world), config=SMALL.model_copy(update=pack)
+    )
+    missing = asked - {only}
+    published = run_build(request.model_copy(update={"items": (only,)})).publication
+    assert published is not None
+    rows = pd.read_parquet(Path(published.folder) / "absent.parquet").set_index("video_id")
+    stale = rows[rows.reason_code == "not_built"]
+    assert missing <= set(stale.index)
+    assert set(stale.stage) == {"questions"}
+    assert published.warnings[0].startswith(f"{len(stale)} videos are not built up to date")
+    other = pack | {"questions": QuestionsConfig(max_event_cover=0.5)}
+    run = open_run(request.model_copy(update={"config": SMALL.model_copy(update=other)}))
+    with pytest.raises(
+        ReleaseError, match=r"no question in it; \d videos are not built up to date"
+    ):
+        conclude(run)
 
 
 def test_the_same_command_does_nothing(built: tuple[Path, Report], world: Path) -> None:

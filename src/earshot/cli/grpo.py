@@ -10,6 +10,7 @@ import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json
+from earshot.cli.outputs import file_to_write, folder_to_fill
 from earshot.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ def export(
     media_root: Annotated[
         Path, typer.Option("--media-root", help="Folder of the videos, by uri, name or video id.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write, not there yet.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", callback=folder_to_fill, help="Folder to write, not there yet."
+        ),
+    ],
     objective: Annotated[
         ObjectiveOption, typer.Option("--objective", help="sft: rows with the right answer.")
     ] = ObjectiveOption.GRPO,
@@ -148,7 +154,9 @@ def difficulty(
     rollouts: Annotated[
         list[Path], typer.Argument(help="JSON Lines or .parquet: sample_id, reward or completion.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=file_to_write, help="Parquet file to write.")
+    ],
     export_folder: Annotated[
         Path | None,
         typer.Option("--export", help="The export that was asked: scores completions, knows ids."),
@@ -184,7 +192,10 @@ def preview(
     batch: Annotated[int, typer.Option("--batch", help="Of the epoch, from 0.")] = 0,
     epoch: Annotated[int, typer.Option("--epoch", help="From 0.")] = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="HTML page with frames and boxes to write.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", callback=file_to_write, help="HTML page with frames and boxes to write."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -237,7 +248,7 @@ def _quotas(given: list[str] | tuple[str, ...]) -> dict[str, int]:
     found = {}
     for one in given:
         task, _, number = one.partition("=")
-        if not number.isdigit():
+        if not number.isdecimal():
             raise InputError(f"--quota {one!r}: expected TASK=N, such as temporal=8")
         found[task] = int(number)
     return found

@@ -258,7 +258,8 @@ def parse_pack(text: str, file: str) -> Pack:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        told = first["msg"].removeprefix("Value error, ")
+        reason = f"{where}: {told}" if where else told
         place = first.get("ctx", {}).get("place", first["loc"])
         raise _broken(file, _line_at(root, place), reason) from error
 

@@ -240,8 +240,9 @@ def _config(**values: object) -> ExportConfig:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        told = f"{where}: {first['msg']}" if where else first["msg"]
-        raise InputError(f"{told} (given: {str(first['input'])[:80]})") from error
+        if not where:  # what does not go together says itself what was given
+            raise InputError(first["msg"].removeprefix("Value error, ")) from error
+        raise InputError(f"{where}: {first['msg']} (given: {str(first['input'])[:80]})") from error
 
 
 def _quotas(given: list[str] | tuple[str, ...]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from earshot.errors import FailureBudgetError, InputError, ReleaseError
 from earshot.media.sample_world import write_sample_world
 from earshot.schemas.config import Config, ObjectsConfig, QuestionsConfig, ReleaseConfig, RunConfig
 from earshot.schemas.request import BuildRequest
+from earshot.store.config_file import render_config
 from earshot.store.plan import plan
 from earshot.store.workspace import Workspace
 from earshot.tasks.build import Report, conclude, run_build
@@ -117,6 +118,30 @@ def test_what_is_not_built_is_not_lost_from_a_release(
         ReleaseError, match=r"no question in it; \d videos are not built up to date"
     ):
         conclude(run)
+
+
+def test_what_is_told_of_publishing_holds_without_another_build(
+    built: tuple[Path, Report], tmp_path: Path
+) -> None:
+    """Who puts a video on the takedown list and publishes has it out; other settings are told."""
+    shutil.copytree(built[0], tmp_path / "w")
+    before = Path(built[1].publication.folder)  # type: ignore[union-attr]
+    asked = {video for path in before.glob("data/*/*") for video in pd.read_parquet(path).video_id}
+    (tmp_path / "taken.txt").write_text(min(asked))
+    config = SMALL.model_copy(
+        update={
+            "release": ReleaseConfig(allow_empty=True, takedown_list=str(tmp_path / "taken.txt")),
+            "questions": QuestionsConfig(pack="earshot"),
+        }
+    )
+    (tmp_path / "w" / "config.toml").write_text(render_config(config))
+    report = conclude(open_run(BuildRequest(workspace=str(tmp_path / "w"), only="release")))
+    assert report.publication is not None
+    after = Release(report.publication.folder)
+    assert set(after.read(columns=["video_id"])["video_id"].to_pylist()) == asked - {min(asked)}
+    used = json.loads(after.manifest_bytes)["build"]["config"]["release"]
+    assert used["takedown_list"] == config.release.takedown_list
+    assert "differs from this build in questions: `earshot build --input" in report.notes[0]
 
 
 def test_the_same_command_does_nothing(built: tuple[Path, Report], world: Path) -> None:

@@ -313,11 +313,14 @@ def empty_offences(contents: Contents, tally: Tally, config: ReleaseConfig) -> I
     """A release without a question."""
     if tally.questions or config.allow_empty:
         return
-    reasons = Counter(code for (code,) in values_of(contents.tables["absent"], ["reason_code"]))
-    left = (
-        f"; {n} videos are not built up to date: build first" if (n := reasons[NOT_BUILT]) else ""
-    )
-    yield Offence("empty", f"there is no question in it{left}")
+    why = [
+        f"{count} questions were left out, {code}"
+        for code, count in sorted(Counter(row.reason_code for row in contents.dropped).items())
+    ]
+    absent = Counter(code for (code,) in values_of(contents.tables["absent"], ["reason_code"]))
+    if absent[NOT_BUILT]:
+        why.append(f"{absent[NOT_BUILT]} videos are not built up to date: build first")
+    yield Offence("empty", "; ".join(["there is no question in it", *why]))
 
 
 def _message(config: ReleaseConfig, offences: Sequence[Offence]) -> str:

@@ -210,13 +210,14 @@ def _segments(
         return to_intervals(tuple(map(tuple, told["segments"])))
     edges = [edge for pair in told["segments"] for edge in pair]
     known = [edge for pair in sent.values() for edge in pair]
+    # A clip's last frame may reach beyond the video. Tasks of earlier versions don't know its end.
+    ends_s = float(told.get("duration_s", math.inf))
 
     def edge_s(clip_s: float) -> float:
         time_s = clock.video_s(clip_s)
         if any(abs(clip_s - was) <= _SAME_S for was in known):
             return float(min(edges, key=lambda edge: abs(edge - time_s)))
-        # Its last frame may reach beyond the video's end. Tasks of earlier versions don't know it.
-        return min(round(time_s, 3), told.get("duration_s", math.inf))
+        return min(round(time_s, 3), ends_s)
 
     pairs = [(edge_s(start), edge_s(end)) for start, end in left.spans.values()]
     return to_intervals(normalise([pair for pair in pairs if pair[0] < pair[1]]))
@@ -384,22 +385,29 @@ class _Reader:
 
     def _draw(self, object_id: str, keys: list[Key]) -> None:
         """Add a tube of an object from key frames, sampled through the whole clip."""
-        window = (round(self.clock.offset_s, 6), round(self.clock.end_s, 6))
-        n = int(self.clock.duration_s / STEP_S + 1e-6) + 1
-        told = {"tube_id": object_id, "object_id": object_id, "window": window}
-        told |= {"from_s": window[0], "step_s": STEP_S, "n": n}
+        told = {
+            "tube_id": object_id,  # until it is added: its number is not known yet
+            "object_id": object_id,
+            "window": self._window,
+            "from_s": self._window[0],
+            "step_s": STEP_S,
+            "n": int(self.clock.duration_s / STEP_S + 1e-6) + 1,
+        }
         self._add(object_id, self._made(told, keys), None)
+
+    @property
+    def _window(self) -> tuple[float, float]:
+        return round(self.clock.offset_s, 6), round(self.clock.end_s, 6)
 
     def _add(self, object_id: str, tube: Tube, parent_digest: str | None) -> None:
         """Add a tube of an object that it was not shown as."""
         if all(box is None for box in tube.boxes):
             return
-        window = (round(self.clock.offset_s, 6), round(self.clock.end_s, 6))
         taken = {t.tube_id for t in self.inspected} | {
             each["tube_id"] for each in self.told["tubes"].values()
         }
         number = 0
-        while (tube_id := ids.tube_id(object_id, window, number)) in taken:
+        while (tube_id := ids.tube_id(object_id, self._window, number)) in taken:
             number += 1
         changes = {
             "tube_id": tube_id,

@@ -96,9 +96,9 @@ class MediaFolder:
             if named.is_file():
                 return named
         uri = PurePosixPath(media.uri.partition("?")[0])
-        named = [*self._by_stem.get(media.video_id, ()), *self._by_stem.get(uri.stem, ())]
+        found = [*self._by_stem.get(media.video_id, ()), *self._by_stem.get(uri.stem, ())]
         # Beside a video lie its poster, its captions; and many a folder has a `clip.mp4`.
-        return min(named, key=lambda path: (not _is_video(path), -_alike(path, uri)), default=None)
+        return min(found, key=lambda path: (not _is_video(path), -_alike(path, uri)), default=None)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[Path]]:

@@ -113,9 +113,16 @@ def read_decision(
     reader = _Reader(told, clock, dense, str(annotation["id"]))
     for name, shown in told["tubes"].items():
         reader.compare(name, shown, before.boxes.get(name), left)
-    reader.add(sorted(left.boxes.keys() - told["tubes"].keys()), left)
-    segments = _segments(told, clock, before.spans, left)
     verdict = left.verdict[0]
+    drawn = sorted(left.boxes.keys() - told["tubes"].keys())
+    if verdict != "ok":  # nobody is sent back to name a box of an event that does not stand
+        nameless = [name for name in drawn if left.labels.get(name) not in told["labels"]]
+        left.phantoms += [
+            f"box {name} of no object in an event that is {verdict}" for name in nameless
+        ]
+        drawn = [name for name in drawn if name not in nameless]
+    reader.add(drawn, left)
+    segments = _segments(told, clock, before.spans, left)
     if verdict == "ok":
         reader.check_groups()
     if verdict == "ok" and not segments:

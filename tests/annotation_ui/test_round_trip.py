@@ -364,6 +364,18 @@ def test_a_box_without_an_object_goes_back() -> None:
         read(answered(shown, OK, nameless), shown)
 
 
+def test_a_reject_does_not_go_back_for_a_box_without_an_object() -> None:
+    """The event is gone whatever the box was; that it was left out is told."""
+    shown = shown_of(walking())
+    nameless = drawn(shown, "dog")
+    del nameless["value"]["labels"]
+    rejected = [choice("verdict", "reject"), choice("reason", "bad media"), nameless]
+    decision = read(answered(shown, *rejected), shown)
+    assert (decision.inspection.verdict, decision.revised) == ("reject", ())
+    (told,) = decision.phantoms
+    assert "of no object" in told
+
+
 def test_ok_needs_a_span() -> None:
     """An event without a time is none."""
     shown = shown_of(walking())

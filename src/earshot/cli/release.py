@@ -259,7 +259,11 @@ def browse(
     show.say(f"page      {page.path}: {page.videos} of {page.of} videos")
     if page.playable < page.videos:
         lost = page.videos - page.playable
-        where = "give --media-root" if media_root is None else f"not in {media_root}, or other films there"
+        where = (
+            "give --media-root"
+            if media_root is None
+            else f"not in {media_root}, or other films there"
+        )
         show.say(f"note      {lost} videos are not at hand ({where}); their tubes are drawn alone")
     if show_it:
         typer.launch(str(target.absolute()))

@@ -173,7 +173,7 @@ def raw_of(annotation: Json) -> str:
     kept = {name: value for name, value in annotation.items() if name != "prediction"}
     kept["result"] = [
         {**each, "value": {k: v for k, v in each["value"].items() if k != "sequence"}}
-        if each.get("type") == "choices" and "sequence" in each.get("value", {})
+        if each.get("type") == "choices" and "sequence" in (each.get("value") or {})
         else each
         for each in annotation.get("result") or ()
     ]
@@ -224,7 +224,7 @@ def _segments(
         time_s = clock.video_s(clip_s)
         if any(abs(clip_s - was) <= _SAME_S for was in known):
             return float(min(edges, key=lambda edge: abs(edge - time_s)))
-        return min(round(time_s, 3), ends_s)
+        return min(max(round(time_s, 3), 0.0), ends_s)
 
     pairs = [(edge_s(start), edge_s(end)) for start, end in left.spans.values()]
     return to_intervals(normalise([pair for pair in pairs if pair[0] < pair[1]]))

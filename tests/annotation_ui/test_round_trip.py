@@ -296,16 +296,16 @@ def test_the_span_follows_the_waveform() -> None:
     assert inspection.shown_segments == shown.event.segments
 
 
-def test_a_span_that_is_dragged_to_the_end_ends_with_the_video() -> None:
+def test_a_span_that_is_dragged_beyond_an_end_ends_with_the_video() -> None:
     """A clip's last frame may reach beyond it; no release takes a time out there."""
     video = make_video(duration_s=8.93, fps=10.0)
     shown = shown_of(walking(), clock=Clock(1.0, 10.0, 80), video=video)
 
     def drag(results: list[Json]) -> None:
-        results[-1]["value"]["end"] = 8.0
+        results[-1]["value"] |= {"start": -1.5, "end": 8.0}
 
     inspection = read(answered(shown, OK, edit=drag), shown).inspection
-    assert to_pairs(inspection.segments) == ((2.0, 8.93),)
+    assert to_pairs(inspection.segments) == ((0.0, 8.93),)
 
 
 def test_phantom_results_are_dropped_and_told() -> None:
@@ -314,7 +314,9 @@ def test_phantom_results_are_dropped_and_told() -> None:
     shown = shown_of(tube)
     phantom = {"id": region_id(tube), "from_name": "event", "type": "timelinelabels", "value": {}}
     lost = choice("box_reason", "off target", region="gone")
+    empty = choice("comment") | {"value": None}
     decision = read(answered(shown, OK, phantom, lost), shown)
+    assert verdicts(read(answered(shown, OK, empty), shown)) == {tube.tube_id: "ok"}
     assert verdicts(decision) == {tube.tube_id: "ok"}
     assert len(decision.phantoms) == 2
 

@@ -155,6 +155,8 @@ def _project(workspace: Workspace, role: Role, title: str, client: LabelStudio) 
 
 def _title(workspace: Workspace, config: LabelStudioConfig, role: Role) -> str:
     title, end = config.project or f"earshot {workspace.root.name}", _SUFFIXES[role]
+    if config.url and not config.project:  # on a team's server others' workspaces have that name
+        title += f" {h8(str(workspace.root.resolve()))}"
     most = _TITLE_LENGTH - len(end)
     if len(title) > most:  # two that begin alike must not share a project
         title = f"{title[: most - 9]}~{h8(title)}"

@@ -9,6 +9,7 @@ are late, and one odd key breaks a whole export).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -112,9 +113,16 @@ def read_decision(
     reader = _Reader(told, clock, dense, str(annotation["id"]))
     for name, shown in told["tubes"].items():
         reader.compare(name, shown, before.boxes.get(name), left)
-    reader.add(sorted(left.boxes.keys() - told["tubes"].keys()), left)
-    segments = _segments(told, clock, before.spans, left)
     verdict = left.verdict[0]
+    drawn = sorted(left.boxes.keys() - told["tubes"].keys())
+    if verdict != "ok":  # nobody is sent back to name a box of an event that does not stand
+        nameless = [name for name in drawn if left.labels.get(name) not in told["labels"]]
+        left.phantoms += [
+            f"box {name} of no object in an event that is {verdict}" for name in nameless
+        ]
+        drawn = [name for name in drawn if name not in nameless]
+    reader.add(drawn, left)
+    segments = _segments(told, clock, before.spans, left)
     if verdict == "ok":
         reader.check_groups()
     if verdict == "ok" and not segments:
@@ -165,7 +173,7 @@ def raw_of(annotation: Json) -> str:
     kept = {name: value for name, value in annotation.items() if name != "prediction"}
     kept["result"] = [
         {**each, "value": {k: v for k, v in each["value"].items() if k != "sequence"}}
-        if each.get("type") == "choices" and "sequence" in each.get("value", {})
+        if each.get("type") == "choices" and "sequence" in (each.get("value") or {})
         else each
         for each in annotation.get("result") or ()
     ]
@@ -209,12 +217,14 @@ def _segments(
         return to_intervals(tuple(map(tuple, told["segments"])))
     edges = [edge for pair in told["segments"] for edge in pair]
     known = [edge for pair in sent.values() for edge in pair]
+    # A clip's last frame may reach beyond the video. Tasks of earlier versions don't know its end.
+    ends_s = float(told.get("duration_s", math.inf))
 
     def edge_s(clip_s: float) -> float:
         time_s = clock.video_s(clip_s)
         if any(abs(clip_s - was) <= _SAME_S for was in known):
             return float(min(edges, key=lambda edge: abs(edge - time_s)))
-        return round(time_s, 3)
+        return min(max(round(time_s, 3), 0.0), ends_s)
 
     pairs = [(edge_s(start), edge_s(end)) for start, end in left.spans.values()]
     return to_intervals(normalise([pair for pair in pairs if pair[0] < pair[1]]))
@@ -259,11 +269,11 @@ class _Reader:
         keys = _keys(sent), without_leftovers(_keys(sent), _keys(now))
         object_id = self._object(name, left)
         tube = tube or self._made(shown, keys[0])
+        changed = self._changed(tube, *keys)
         if object_id != shown["object_id"]:
             self._judge(shown, "rejected", None, "another thing")
-            self._draw(object_id, _keys(now), tube)
+            self._add(object_id, changed or tube, tube.digest)
             return
-        changed = self._changed(tube, *keys)
         if changed is None:
             self._judge(shown, "ok", tube)
         elif all(box is None for box in changed.boxes):
@@ -277,7 +287,7 @@ class _Reader:
         drawn = [(_keys(left.boxes[name]), name) for name in names]
         for keys, name in sorted(drawn, key=lambda one: (one[0][0].frame, one[0][0].x)):
             if name not in left.box_reasons:
-                self._draw(self._object(name, left), keys, None)
+                self._draw(self._object(name, left), keys)
 
     def check_groups(self) -> None:
         """Raise AnnotationError where a group has two boxes at one time."""
@@ -380,25 +390,39 @@ class _Reader:
         seen = boxes_at(left, frames, self.aspect)[1] & outside
         return times_s[: int(np.flatnonzero(seen)[-1]) + 1] if seen.any() else []
 
-    def _draw(self, object_id: str, keys: list[Key], like: Tube | None) -> None:
-        """Add a tube of an object, from key frames or with another tube's samples."""
-        window = (round(self.clock.offset_s, 6), round(self.clock.end_s, 6))
+    def _draw(self, object_id: str, keys: list[Key]) -> None:
+        """Add a tube of an object from key frames, sampled through the whole clip."""
+        told = {
+            "tube_id": object_id,  # until it is added: its number is not known yet
+            "object_id": object_id,
+            "window": self._window,
+            "from_s": self._window[0],
+            "step_s": STEP_S,
+            "n": int(self.clock.duration_s / STEP_S + 1e-6) + 1,
+        }
+        self._add(object_id, self._made(told, keys), None)
+
+    @property
+    def _window(self) -> tuple[float, float]:
+        return round(self.clock.offset_s, 6), round(self.clock.end_s, 6)
+
+    def _add(self, object_id: str, tube: Tube, parent_digest: str | None) -> None:
+        """Add a tube of an object that it was not shown as."""
+        if all(box is None for box in tube.boxes):
+            return
         taken = {t.tube_id for t in self.inspected} | {
             each["tube_id"] for each in self.told["tubes"].values()
         }
         number = 0
-        while (tube_id := ids.tube_id(object_id, window, number)) in taken:
+        while (tube_id := ids.tube_id(object_id, self._window, number)) in taken:
             number += 1
-        shown = {"tube_id": tube_id, "object_id": object_id, "window": window}
-        n = int(self.clock.duration_s / STEP_S + 1e-6) + 1
-        told = {**shown, "from_s": window[0], "step_s": STEP_S, "n": n}
-        made = self._made(told, keys)
-        if like is not None:
-            changes = {**shown, "window": like.window.model_dump(), "source": "human"}
-            made = Tube(**{**like.model_dump(), **changes, "parent_digest": like.digest})
-        if all(box is None for box in made.boxes):
-            return
-        revised = RevisedTube(**made.model_dump())
+        changes = {
+            "tube_id": tube_id,
+            "object_id": object_id,
+            "source": "human",
+            "parent_digest": parent_digest,
+        }
+        revised = RevisedTube(**{**tube.model_dump(), **changes})
         self.revised.append(revised)
         self.kept[tube_id] = revised
         self.inspected.append(

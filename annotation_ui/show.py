@@ -125,6 +125,7 @@ def task_of(shown: Shown) -> dict[str, Any]:
         "v": 1,
         "offset_s": shown.clock.offset_s,
         "n_frames": shown.clock.n_frames,
+        "duration_s": shown.video.duration_s,
         "size": [shown.video.width, shown.video.height],
         "segments": to_pairs(shown.event.segments),
         "labels": labels,

@@ -211,7 +211,13 @@ def load_pack(name: str) -> Pack:
         path = Path(name)
         if not path.is_file():
             raise ConfigError(f"questions.pack {name!r}: no such file; give a path that exists")
-        return parse_pack(path.read_text("utf-8"), name)
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"questions.pack {name!r} can't be read ({error}); give a YAML file in UTF-8"
+            ) from error
+        return parse_pack(text, name)
     folder = resources.files(_FOLDER)
     known = sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".yaml"))
     if name not in known:
@@ -242,6 +248,8 @@ def parse_pack(text: str, file: str) -> Pack:
         raise _broken(file, line, error.problem or "this is no YAML") from error
     except yaml.reader.ReaderError as error:
         raise _broken(file, 0, f"character {error.character!r}: {error.reason}") from error
+    except RecursionError as error:
+        raise _broken(file, 0, "too deeply nested; expected lists of templates") from error
     if not isinstance(data, dict):
         line = _line_at(root, ())
         raise _broken(file, line, "expected keys such as pack, version and templates")
@@ -250,7 +258,8 @@ def parse_pack(text: str, file: str) -> Pack:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        told = first["msg"].removeprefix("Value error, ")
+        reason = f"{where}: {told}" if where else told
         place = first.get("ctx", {}).get("place", first["loc"])
         raise _broken(file, _line_at(root, place), reason) from error
 

@@ -481,7 +481,9 @@ class LabelStudioConfig(Section):
         "this machine sees it; clips are put below it",
     )
     project: str = Field(
-        "", description="title of the project; empty: made of the workspace's name"
+        "",
+        description="title of the project; empty: made of the workspace's name, on a server that "
+        "others use too (url) of its path as well",
     )
     margin_s: float = Field(
         3.0, ge=0, description="seconds of the video that a clip has before and after its event"

@@ -106,10 +106,11 @@ class Inspection(Record):
     def takes_back(self) -> bool:
         """Whether it takes back all that people said of the event before.
 
-        That is a person's `unsure` about no tube at all, such as `--reopen` writes.
+        That is an `unsure` of somebody who was shown nothing, such as `--reopen` writes. One who
+        was shown an event without a tube was shown its times.
         """
-        is_empty = self.verdict == "unsure" and not self.tubes and self.resolved_from is None
-        return self.inspected_by == "human" and is_empty
+        was_shown = self.tubes or self.shown_segments or self.resolved_from
+        return self.inspected_by == "human" and self.verdict == "unsure" and not was_shown
 
     @property
     def is_open_dispute(self) -> bool:

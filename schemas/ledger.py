@@ -49,6 +49,9 @@ def _fault(sentence: str, remedy: str, *, transient: bool = False) -> Reason:
     return Reason("quarantined", sentence, remedy, transient)
 
 
+NOT_BUILT = "not_built"
+"""Of a video that a release has no question about, since nobody has built it up to date."""
+
 REASONS: dict[str, Reason] = {
     # done
     "empty": Reason("done", "There was nothing to find.", "Nothing to do."),
@@ -133,6 +136,9 @@ REASONS: dict[str, Reason] = {
     ),
     "no_reply": _fault(
         "The endpoint did not answer.", "Check it, and the limits in [llm]; retry.", transient=True
+    ),
+    "not_built": Reason(
+        "waiting", "It has not been built this far, or not since something changed.", "Build again."
     ),
     "budget": Reason("waiting", "The cost limit is reached.", "Raise the limit and build again."),
     # tracking

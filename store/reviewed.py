@@ -207,7 +207,7 @@ def _latest(
     event: Event, shown: Sequence[Tube], inspections: Sequence[Inspection], earlier: Sequence[Tube]
 ) -> Inspection | None:
     """Return the highest ranking inspection that applies, with its tubes as they are now."""
-    for inspection in _in_force(event, inspections):
+    for inspection in in_force(event, inspections):
         if _is_about(inspection, event, shown):
             return inspection
         if earlier and (carried := _carried(inspection, event, shown, earlier)):
@@ -230,7 +230,7 @@ def people_verdict(
         inspections: all that were ever made.
         known: the tubes that inspections name, as they were then.
     """
-    for inspection in _in_force(event, inspections):
+    for inspection in in_force(event, inspections):
         if inspection.inspected_by != "human":
             continue
         if _is_about(inspection, event, shown):
@@ -266,7 +266,7 @@ def _is_about(inspection: Inspection, event: Event, shown: Sequence[Tube]) -> bo
     return not before or _same_times(before, event.segments)
 
 
-def _in_force(event: Event, inspections: Sequence[Inspection]) -> list[Inspection]:
+def in_force(event: Event, inspections: Sequence[Inspection]) -> list[Inspection]:
     """Return an event's inspections, highest rank first, without what people have taken back."""
     about = [each for each in inspections if each.event_id == event.event_id]
     taken_back = max((each.at for each in about if each.takes_back), default=None)

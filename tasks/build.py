@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from earshot.schemas.arrow import table_schema
 from earshot.schemas.base import Record
-from earshot.schemas.ledger import STATUSES
+from earshot.schemas.ledger import NOT_BUILT, STATUSES
 from earshot.schemas.question import Question
 from earshot.schemas.release import Absent, LedgerCount, ReleaseCost
 from earshot.schemas.request import BuildRequest
@@ -209,8 +209,15 @@ def _cost_line(cost: ReleaseCost) -> str:
     return f"{cost.usd:.4f} USD for {cost.tokens} tokens over all builds{per_question}"
 
 
+_NOT_BUILT = {"status": "waiting", "reason_code": NOT_BUILT, "message": None}
+
+
 def _absent(session: Session, tables: Mapping[str, pa.Table]) -> tuple[Absent, ...]:
-    """One row for every source video without a question: where its way ended, and why."""
+    """One row for every source video without a question: where its way ended, and why.
+
+    A stage that has no current row of a video has it before it: the workspace is not built up to
+    date.
+    """
     snapshot = session.snapshot
     present = videos_of(tables[Question.TABLE])
     rows = [
@@ -229,16 +236,18 @@ def _absent(session: Session, tables: Mapping[str, pa.Table]) -> tuple[Absent, .
         ends.update(dict.fromkeys(snapshot.reach(name), name))
     for name in snapshot.stages:
         here = [v for v, stage in ends.items() if stage == name and v not in present]
-        rows.extend(
-            Absent(
-                video_id=row["video_id"],
-                stage=name,
-                status=row["status"],
-                reason_code=row["reason_code"],
-                message=row["message"],
-            )
+        said = {
+            row["video_id"]: row
             for row in snapshot.ledger(name, here).to_pylist()
             if row["item_kind"] == "video" and row["item_id"] == row["video_id"]
+        }
+        rows.extend(
+            Absent(
+                video_id=video_id,
+                stage=name,
+                **{key: said.get(video_id, _NOT_BUILT)[key] for key in _NOT_BUILT},
+            )
+            for video_id in here
         )
     return tuple(sorted({row.video_id: row for row in rows}.values(), key=lambda r: r.video_id))
 

@@ -23,6 +23,7 @@ from earshot.schemas.config import Config
 from earshot.schemas.ids import video_of
 from earshot.schemas.request import BuildRequest
 from earshot.store.builds import keep_build, load_build, load_input, make_build
+from earshot.store.config_file import load_config
 from earshot.store.inputs import read_input, remember
 from earshot.store.lease import lease, working
 from earshot.store.ledger import StageCount, count_stages, reconcile
@@ -213,10 +214,17 @@ class Run:
         return plans
 
     def notes(self) -> list[str]:
-        """Return what the selection leaves undone, for people."""
+        """Return what the selection leaves undone and what is not built as told, for people."""
+        found = []
+        if self.request.input is None and (others := _told_otherwise(self.session)):
+            file = self.session.workspace.config_file
+            found.append(
+                f"{file} differs from this build in {', '.join(others)}: `earshot build --input "
+                f"{self.session.build.input_uri}` takes that in"
+            )
         if self.selection.only is None and self.selection.start is None:
-            return []
-        return notes(self.plan())
+            return found
+        return [*found, *notes(self.plan())]
 
     def shards(self) -> list[list[str]]:
         """Return the selected videos, cut into shards."""
@@ -406,7 +414,7 @@ def open_run(
     """
     workspace = Workspace.open(request.workspace, create=request.input is not None)
     if request.input is None:
-        session = open_session(workspace, stages=stages)
+        session = _to_publish(open_session(workspace, stages=stages))
     else:
         session = new_session(
             workspace,
@@ -418,6 +426,31 @@ def open_run(
             stages=stages,
         )
     return Run(session, request)
+
+
+def _to_publish(session: Session) -> Session:
+    """Return a session that publishes as the workspace's config.toml says, where there is one.
+
+    What may be published (takedowns, licences, benchmarks) changes no row: nobody expects to build
+    again for it.
+    """
+    file = session.workspace.config_file
+    if not file.exists():
+        return session
+    config = session.build.config.model_copy(update={"release": load_config(file).release})
+    return replace(session, build=session.build.model_copy(update={"config": config}))
+
+
+def _told_otherwise(session: Session) -> list[str]:
+    """Return the sections of the workspace's config.toml that the build was not made with."""
+    file = session.workspace.config_file
+    if not file.exists():
+        return []
+    told, built = load_config(file), session.build.config
+    # Those that change no row are not built.
+    others = ("release", "label_studio", "run", "fetch")
+    names = [name for name in Config.model_fields if name not in others]
+    return [name for name in names if getattr(told, name) != getattr(built, name)]
 
 
 def new_run_id() -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from earshot.errors import InputError
 from earshot.media.child import Worker
 from earshot.prompts.answering import train_prompt_version
 from earshot.rewards import WEIGHTS
+from earshot.schemas.ledger import REASONS
 from earshot.schemas.question import Task
 from earshot.schemas.release import MANIFEST
 from earshot.schemas.training import (
@@ -153,7 +154,7 @@ class _Export:
             self._spool.write(self._made(facts, dropped))
             tasks = pa.DictionaryArray.from_arrays(pa.array(_joined(facts.tasks)), list(_TASKS))
             tokens, means = _joined(facts.tokens), _joined(facts.means)
-            plan = make_plan(
+            plan = self._planned(
                 tasks,
                 tokens,
                 batch=config.batch_prompts,
@@ -178,6 +179,19 @@ class _Export:
         text = manifest.model_dump_json(indent=1) + "\n"
         (self._folder / MANIFEST).write_text(text, encoding="utf-8")
         return manifest
+
+    def _planned(self, tasks: pa.Array, tokens: npt.NDArray[np.int32], **changes: Any) -> Plan:
+        """Return the plan, or say what was left out where no batch can be filled."""
+        try:
+            return make_plan(tasks, tokens, **changes)
+        except InputError as error:
+            if not self._dropped:
+                raise
+            lines = [
+                f"\n  {count:,} left out, {code}: {REASONS[code].sentence} {REASONS[code].remedy}"
+                for code, count in sorted(self._dropped.items())
+            ]
+            raise InputError(f"{error}{''.join(lines)}") from error
 
     def _made(self, facts: _Facts, dropped: pq.ParquetWriter) -> Iterator[pa.Table]:
         for chunk in self._maker.chunks():

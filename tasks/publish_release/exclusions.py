@@ -39,6 +39,9 @@ FIELDS = (
 )
 """How annotation files call the field that names a video, in lower case, the surest first."""
 
+_MARKS = ("\t", ",", ";", "&")
+"""What may stand between the columns of a table."""
+
 _CLIP = re.compile(r"(?:v_)?([A-Za-z0-9_-]{11})(?:_\d+(?:\.\d+)?){0,2}")
 """A YouTube id, with the prefix of ActivityNet or the seconds that VGG-Sound, AVE, LLP append."""
 
@@ -90,12 +93,17 @@ def read_list(told: str, setting: str) -> Listed:
     """Return one list; see `read_lists`."""
     name, path, subset = _parts(told)
     try:
-        with fsspec.open(path, "rt", encoding="utf-8") as file:
+        # Spreadsheets write a byte order mark, which would hide the first entry.
+        with fsspec.open(path, "rt", encoding="utf-8-sig") as file:
             text = file.read()
     except FileNotFoundError as error:
         raise ConfigError(
             f"release.{setting}: {path!r} is not there; expected a text file with a video "
             "id a line. Mend the path or take it out of the configuration"
+        ) from error
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(
+            f"release.{setting}: {path!r} can't be read ({error}); expected UTF-8 text"
         ) from error
     entries = frozenset(_entries(text, path, subset, setting))
     if not entries:
@@ -153,21 +161,18 @@ def _entries(text: str, path: str, subset: str, setting: str) -> Iterator[str]:
             ) from error
         yield from _of_json(found, subset)
         return
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"]
     table = _table(lines)
-    if table is None:
-        yield from _of_lines(lines)
-    else:
+    if table is not None:
         yield from (value for row in table if _is_in(row, subset) and (value := _named(row)))
-
-
-def _of_lines(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
+    elif lines and any(all(mark in line for line in lines) for mark in _MARKS):
+        raise ConfigError(
+            f"release.{setting}: {path!r} looks like a table, and no column names a video: it "
+            f"begins {lines[0][:80]!r}; expected a head with one of {', '.join(FIELDS)}"
+        )
+    else:
         # Only a free-standing # is a comment.
-        entry = line.strip() if not line.lstrip().startswith("#") else ""
-        entry = entry.split(" #")[0].strip()
-        if entry:
-            yield entry
+        yield from (entry for line in lines if (entry := line.split(" #")[0].strip()))
 
 
 def _of_json(found: Any, subset: str) -> Iterator[str]:
@@ -183,16 +188,22 @@ def _of_json(found: Any, subset: str) -> Iterator[str]:
 
 
 def _table(lines: list[str]) -> list[dict[str, str]] | None:
-    """Return the rows of a table whose head names a column of videos, or None for plain lines."""
-    for mark in ("\t", ",", "&"):
+    """Return the rows of a table with a column of videos, or None for plain lines.
+
+    Its head names the column. VGG-Sound, AudioSet and AVE have no head: there it is the one in
+    which every row has a YouTube id.
+    """
+    for mark in _MARKS:
         if not lines or mark not in lines[0]:
             continue
-        # AVE has no head: the column is the one that holds a YouTube id.
-        first = lines[0].split(mark)
-        ids = [n for n, value in enumerate(first) if mark == "&" and _CLIP.fullmatch(value)]
-        head = ["video_id" if n in ids[:1] else f"#{n}" for n in range(len(first))] if ids else None
-        rows = list(csv.DictReader(lines, head, delimiter=mark))
-        return rows if rows and _named(rows[0]) else None
+        rows = list(csv.DictReader(lines, delimiter=mark))
+        if rows and _named(rows[0]):
+            return rows
+        cells = list(csv.reader(lines, delimiter=mark))
+        columns = list(zip(*cells, strict=False))  # those that every row has
+        ids = [column for column in columns if all(_CLIP.fullmatch(c.strip()) for c in column)]
+        if len(ids) == 1:
+            return [{"video_id": value.strip()} for value in ids[0]]
     return None
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from earshot.errors import ReleaseError
 from earshot.schemas.config import GateName, ReleaseConfig
+from earshot.schemas.ledger import NOT_BUILT
 from earshot.schemas.release import GateCount
 from earshot.tasks.publish_release.baselines import Baselines, over_limit
 from earshot.tasks.publish_release.bounded import bounded
@@ -152,7 +153,7 @@ def check_gates(
         *tube_offences(contents),
         *exclusion_offences(overlaps),
         *blind_offences(baselines, config),
-        *empty_offences(tally, config),
+        *empty_offences(contents, tally, config),
     )
     _refuse(offences, config)
     return offences
@@ -308,10 +309,18 @@ def blind_offences(baselines: Baselines, config: ReleaseConfig) -> Iterator[Offe
             )
 
 
-def empty_offences(tally: Tally, config: ReleaseConfig) -> Iterator[Offence]:
+def empty_offences(contents: Contents, tally: Tally, config: ReleaseConfig) -> Iterator[Offence]:
     """A release without a question."""
-    if not tally.questions and not config.allow_empty:
-        yield Offence("empty", "there is no question in it")
+    if tally.questions or config.allow_empty:
+        return
+    why = [
+        f"{count} questions were left out, {code}"
+        for code, count in sorted(Counter(row.reason_code for row in contents.dropped).items())
+    ]
+    absent = Counter(code for (code,) in values_of(contents.tables["absent"], ["reason_code"]))
+    if absent[NOT_BUILT]:
+        why.append(f"{absent[NOT_BUILT]} videos are not built up to date: build first")
+    yield Offence("empty", "; ".join(["there is no question in it", *why]))
 
 
 def _message(config: ReleaseConfig, offences: Sequence[Offence]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -44,8 +45,10 @@ def draw_all(tally: Tally, folder: Path, world: World | None = None) -> tuple[st
         "box_centres.png": lambda axes: _box_centres(axes, tally),
         **(world_plots(world) if world else {}),
     }
-    for name, draw in plots.items():
-        _save(draw, folder / name)
+    # Labels of events are people's words: a dollar in one is no formula.
+    with rc_context({"text.parse_math": False}):
+        for name, draw in plots.items():
+            _save(draw, folder / name)
     return tuple(plots)
 
 

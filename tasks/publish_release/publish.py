@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from earshot.prompts.answering import answer_prompt, answer_prompt_version
 from earshot.schemas.base import digest_of
 from earshot.schemas.config import ReleaseConfig
+from earshot.schemas.ledger import NOT_BUILT
 from earshot.schemas.release import (
     MANIFEST,
     FileEntry,
@@ -300,9 +301,11 @@ def _counts(tally: Tally) -> dict[str, dict[str, int]]:
 def _warnings(draft: _Draft) -> tuple[str, ...]:
     """Return what a reader should know and no gate refuses."""
     constant, config = draft.baselines.constant("temporal"), draft.config
+    left = sum(row.reason_code == NOT_BUILT for row in draft.source.absent)
+    found = [f"{left} videos are not built up to date and have no question."] if left else []
     if not draft.tally.questions:
-        return ("There is no question in this version.",)
-    over = [
+        return (*found, "There is no question in this version.")
+    found += [
         f"Blind answer to {row.task} questions, {row.name}: {row.metric} {row.score:.3f} on test, "
         f"above {limit:g}; with {row.n_scored} test questions (fewer than "
         f"{config.min_baseline_questions}) that is too few to refuse."
@@ -310,8 +313,8 @@ def _warnings(draft: _Draft) -> tuple[str, ...]:
         if row.n_scored < config.min_baseline_questions
     ]
     if constant.score is None:
-        over.append(
+        found.append(
             "The blind time answer could not be scored: that takes temporal questions in train "
             f"({constant.n_searched}) and in test ({constant.n_scored})."
         )
-    return tuple(over)
+    return tuple(found)

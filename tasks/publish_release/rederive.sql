@@ -70,7 +70,7 @@ WITH
   taken_back AS (
     SELECT event_id, max("at") AS "at" FROM inspections
     WHERE inspected_by = 'human' AND verdict = 'unsure' AND len(tubes) = 0
-      AND resolved_from IS NULL
+      AND len(shown_segments) = 0 AND resolved_from IS NULL
     GROUP BY event_id
   ),
   of_event AS (  -- digests of the event's tubes: of its objects, with a "window" in its segments

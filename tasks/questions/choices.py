@@ -62,5 +62,10 @@ def share_a_name(one: Object, other: Object) -> bool:
     return not _names(one).isdisjoint(_names(other))
 
 
+def goes_by(thing: Object, name: str) -> bool:
+    """Tell whether a reader may call an object by a name."""
+    return norm(name) in _names(thing)
+
+
 def _names(thing: Object) -> set[str]:
     return {norm(name) for name in (thing.name, *thing.accept)} - {""}

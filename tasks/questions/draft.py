@@ -28,10 +28,11 @@ from earshot.geometry.tubes import UNKNOWN, VISIBLE, States
 from earshot.prompts.packs import Pack
 from earshot.schemas.base import to_pairs
 from earshot.schemas.config import QuestionsConfig
+from earshot.schemas.object import Object
 from earshot.schemas.tube import Tube
 from earshot.store.reviewed import ReviewedEvent
 from earshot.tasks.questions.candidates import Candidate
-from earshot.tasks.questions.choices import Refusal, choices, share_a_name
+from earshot.tasks.questions.choices import Refusal, choices, goes_by, share_a_name
 from earshot.tasks.questions.instances import Instance, join, of_two, on_grid
 from earshot.tasks.questions.scene import Scene
 
@@ -82,7 +83,9 @@ def _moment(
 ) -> Draft | Refusal:
     assert candidate.asked is not None
     object_id = candidate.asked.object_id
-    active = intersect(scene.sounding(object_id), scene.visible(object_id))
+    if refusal := _refuse_namesakes(candidate.asked, scene):
+        return refusal
+    active = scene.active(object_id)
     if pack.times == "segment":
         asked = _only_segment(candidate.events[0], active)
         if isinstance(asked, Refusal):
@@ -98,6 +101,16 @@ def _moment(
     if share >= config.max_event_cover - 1e-9:
         return Refusal("whole_video", f"{share:.2f} of the video, limit {config.max_event_cover}")
     return _seen_moment(candidate, scene, pack, config, intervals_s)
+
+
+def _refuse_namesakes(asked: Object, scene: Scene) -> Refusal | None:
+    """Return a refusal if another object may be meant, as a police car by "the car"."""
+    for object_id, other in sorted(scene.objects.items()):
+        if object_id == asked.object_id or not goes_by(other, asked.name):
+            continue
+        if scene.active(object_id) or scene.maybe_seen(object_id):
+            return Refusal("several_instances", f"{other.name!r} goes by {asked.name!r} too")
+    return None
 
 
 def _only_segment(each: ReviewedEvent, active: Normalised) -> Normalised | Refusal:

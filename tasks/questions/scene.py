@@ -68,6 +68,10 @@ class Scene:
         """Return V(o): when any accepted tube of an object is visible (CONTRACTS 5)."""
         return self.once(("visible", object_id), lambda: self._visible(object_id))
 
+    def active(self, object_id: str) -> Normalised:
+        """Return S(o) and V(o) together: when an object is heard and seen."""
+        return intersect(self.sounding(object_id), self.visible(object_id))
+
     def _visible(self, object_id: str) -> Normalised:
         found: Normalised = ()
         for tube in self.tubes(object_id):

@@ -1,7 +1,7 @@
 """Makes a web page to look at a release: one file with its data, style and program inside.
 
 Takes a release and, where they are at hand, its videos; the page plays them with their tubes drawn
-in step, and says plainly which are not there. Never changes a video.
+in step, and says plainly which are not there or are other films. Never changes a video.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from earshot.schemas.event import Event
 from earshot.schemas.inspection import Inspection
 from earshot.schemas.object import Object
 from earshot.schemas.release import Media
-from earshot.tasks.releases.media import MediaFolder
+from earshot.store.reviewed import in_force
+from earshot.tasks.releases.media import USABLE, MediaFolder, check_video
 from earshot.tasks.releases.release import Release
 
 BINS = 900
@@ -115,27 +116,42 @@ def _videos(
     only = [("video_id", "in", ids)]
     tables = {
         name: _by_video(_read(release, name, only))
-        for name in ("questions", "tubes", "revised_tubes", "event_objects")
+        for name in ("questions", "tubes", "revised_tubes", "shown_tubes", "event_objects")
     }
     events = _grouped(from_table(Event, release.read("events", filters=only)))
     objects = _grouped(from_table(Object, release.read("objects", filters=only)))
-    inspections = _latest(from_table(Inspection, release.read("inspections")))
+    about = _grouped(from_table(Inspection, release.read("inspections")), "event_id")
     for one in media:
-        path = folder.find(one) if folder else None
+        path, why = _film(one, folder, worker)
         video_id = one.video_id
         of_video = events.get(video_id, [])
+        said = [next(iter(in_force(e, about.get(e.event_id, ()))), None) for e in of_video]
         names = {thing.object_id: thing.name for thing in objects.get(video_id, [])}
-        tubes = [*tables["tubes"].get(video_id, []), *tables["revised_tubes"].get(video_id, [])]
+        tubes = [row for n in ("tubes", "revised_tubes") for row in tables[n].get(video_id, ())]
+        shown = tables["shown_tubes"].get(video_id, ())
         yield {
             "id": video_id, "uri": one.uri, "width": one.width, "height": one.height,
             "duration": one.duration_s, "fps": one.fps, "licence": one.licence,
-            "src": _source(path, out, embed), "wave": _wave(path, one.duration_s, worker),
-            "events": [_event(e, inspections.get(e.event_id)) for e in of_video],
+            "src": _source(path, out, embed), "why": why,
+            "wave": _wave(path, one.duration_s, worker),
+            "events": [_event(*each) for each in zip(of_video, said, strict=True)],
             "objects": [{"id": i, "name": n} for i, n in names.items()],
             "parts": [_part(row) for row in tables["event_objects"].get(video_id, [])],
-            "tubes": _tubes(tubes, [inspections.get(e.event_id) for e in of_video], one),
+            "tubes": _tubes(tubes, shown, said, one),
             "questions": [_question(row) for row in tables["questions"].get(video_id, [])],
         }  # fmt: skip
+
+
+def _film(media: Media, folder: MediaFolder | None, worker: Worker) -> tuple[Path | None, str]:
+    """Return the file of a video, or why there is none to draw its tubes on."""
+    if folder is None:
+        return None, "no --media-root was given"
+    checked = check_video(media, folder.find(media), worker)
+    if checked.state in USABLE:
+        return Path(checked.path), ""
+    if checked.state == "missing":
+        return None, f"not found in {folder.root}"
+    return None, f"{checked.path} is {checked.state}: {checked.why}"
 
 
 def _read(release: Release, name: str, only: list[tuple[str, str, Any]]) -> list[Json]:
@@ -157,17 +173,11 @@ def _by_video(rows: list[Json]) -> dict[str, list[Json]]:
     return found
 
 
-def _grouped(records: Sequence[Any]) -> dict[str, list[Any]]:
+def _grouped(records: Sequence[Any], name: str = "video_id") -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
     for record in records:
-        found[record.video_id].append(record)
+        found[getattr(record, name)].append(record)
     return found
-
-
-def _latest(inspections: Sequence[Inspection]) -> dict[str, Inspection]:
-    """Return the last inspection of each event; one by a person goes before all others."""
-    ranked = sorted(inspections, key=lambda each: (each.inspected_by == "human", each.at))
-    return {each.event_id: each for each in ranked}
 
 
 def _event(event: Event, inspection: Inspection | None) -> Json:
@@ -194,9 +204,17 @@ def _part(row: Json) -> Json:
     }  # fmt: skip
 
 
-def _tubes(rows: list[Json], inspections: Sequence[Inspection | None], media: Media) -> list[Json]:
-    """Return each tube as the inspection left it, boxes as shares of the frame."""
-    by_digest = {row["digest"]: row for row in rows}
+def _tubes(
+    rows: Sequence[Json],
+    shown: Sequence[Json],
+    inspections: Sequence[Inspection | None],
+    media: Media,
+) -> list[Json]:
+    """Return each tube as the inspection left it, boxes as shares of the frame.
+
+    One that was revised again since is among the `shown` alone.
+    """
+    by_digest = {row["shown_digest"]: row for row in shown} | {row["digest"]: row for row in rows}
     verdicts: dict[str, str] = {}
     final = {row["tube_id"]: row for row in reversed(rows)}
     for inspection in inspections:
@@ -204,12 +222,12 @@ def _tubes(rows: list[Json], inspections: Sequence[Inspection | None], media: Me
             verdicts[judged.tube_id] = judged.verdict
             if judged.after_digest in by_digest:
                 final[judged.tube_id] = by_digest[judged.after_digest]
-    size = (media.width, media.height) if rows and rows[0]["box_space"] == "native_px" else (1, 1)
-    return [_tube(row, verdicts.get(tube_id), size) for tube_id, row in sorted(final.items())]
+    return [_tube(row, verdicts.get(tube_id), media) for tube_id, row in sorted(final.items())]
 
 
-def _tube(row: Json, verdict: str | None, size: tuple[int, int]) -> Json:
-    width, height = size
+def _tube(row: Json, verdict: str | None, media: Media) -> Json:
+    in_px = row["box_space"] == "native_px"
+    width, height = (media.width, media.height) if in_px else (1, 1)
     boxes = [
         box
         and [

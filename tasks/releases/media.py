@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mimetypes
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -93,13 +95,27 @@ class MediaFolder:
             named = Path(resolve(media.uri, self.root))
             if named.is_file():
                 return named
-        stem = PurePosixPath(media.uri.partition("?")[0]).stem
-        return self._by_stem.get(media.video_id) or self._by_stem.get(stem)
+        uri = PurePosixPath(media.uri.partition("?")[0])
+        found = [*self._by_stem.get(media.video_id, ()), *self._by_stem.get(uri.stem, ())]
+        # Beside a video lie its poster, its captions; and many a folder has a `clip.mp4`.
+        return min(found, key=lambda path: (not _is_video(path), -_alike(path, uri)), default=None)
 
     @cached_property
-    def _by_stem(self) -> dict[str, Path]:
-        files = sorted(path for path in self.root.rglob("*") if path.is_file())
-        return {path.stem: path for path in reversed(files)}
+    def _by_stem(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted(path for path in self.root.rglob("*") if path.is_file()):
+            found[path.stem].append(path)
+        return found
+
+
+def _is_video(path: Path) -> bool:
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+
+
+def _alike(path: Path, uri: PurePosixPath) -> int:
+    """Return how many names a path has in common with an uri, from the file's upwards."""
+    pairs = zip(reversed(path.parts), reversed(uri.parts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def check_media(release: Release, media_root: str | Path) -> MediaReport:

@@ -17,3 +17,13 @@ def test_projects_that_begin_alike_are_two(tmp_path: Path) -> None:
     assert len(set(titles)) == len(names) * len(ROLES)
     assert max(map(len, titles)) <= 50
     assert titles[:2] == ["yard", "yard - second opinions"]
+
+
+def test_workspaces_of_one_name_share_no_project_of_a_team(tmp_path: Path) -> None:
+    """One would delete the other's open tasks; on a server of its own the name is enough."""
+    mine, theirs = (Workspace.open(tmp_path / who / "w", create=True) for who in ("a", "b"))
+    team = LabelStudioConfig(url="https://label.example.org", media_root="/srv")
+    titles = {_title(place, team, role) for place in (mine, theirs) for role in ROLES}
+    assert len(titles) == 2 * len(ROLES)
+    assert _title(mine, team, "first") == _title(mine, team, "first")
+    assert _title(mine, LabelStudioConfig(), "first") == "earshot w"

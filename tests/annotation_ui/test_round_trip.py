@@ -240,6 +240,29 @@ def test_a_box_that_changes_its_object_is_another_tube() -> None:
     assert revised.object_id == make_object(name="cat").object_id
 
 
+def test_a_box_that_is_moved_and_gets_another_object_keeps_both() -> None:
+    """The new object's tube has the person's boxes, not those that were shown."""
+    tube = walking()
+    shown = shown_of(tube)
+    (cat,) = [label for label in labels_of(shown) if label.startswith("cat")]
+
+    def rename_and_move(results: list[Json]) -> None:
+        results[0]["value"]["labels"] = [cat]
+        for key in sequence_of(results, region_id(tube)):
+            key["y"] += 5.0
+
+    decision = read(answered(shown, OK, edit=rename_and_move), shown)
+    (revised,) = decision.revised
+    assert sorted(verdicts(decision).values()) == ["added", "rejected"]
+    assert revised.object_id == make_object(name="cat").object_id
+    assert (revised.times_s, revised.parent_digest) == (tube.times_s, tube.digest)
+    for was, now in zip(tube.boxes, revised.boxes, strict=True):
+        assert was is not None
+        assert now is not None
+        assert now.y1 == pytest.approx(was.y1 + 0.05, abs=0.03)
+        assert now.y1 > was.y1 + 0.02
+
+
 def test_pixel_boxes_come_back_in_pixels() -> None:
     """A tube in native_px is shown in its place and revised in its own space."""
     size = np.array([640, 360, 640, 360])
@@ -273,13 +296,27 @@ def test_the_span_follows_the_waveform() -> None:
     assert inspection.shown_segments == shown.event.segments
 
 
+def test_a_span_that_is_dragged_beyond_an_end_ends_with_the_video() -> None:
+    """A clip's last frame may reach beyond it; no release takes a time out there."""
+    video = make_video(duration_s=8.93, fps=10.0)
+    shown = shown_of(walking(), clock=Clock(1.0, 10.0, 80), video=video)
+
+    def drag(results: list[Json]) -> None:
+        results[-1]["value"] |= {"start": -1.5, "end": 8.0}
+
+    inspection = read(answered(shown, OK, edit=drag), shown).inspection
+    assert to_pairs(inspection.segments) == ((0.0, 8.93),)
+
+
 def test_phantom_results_are_dropped_and_told() -> None:
     """What nobody drew changes nothing: a time label on a box, a reason without a box."""
     tube = walking()
     shown = shown_of(tube)
     phantom = {"id": region_id(tube), "from_name": "event", "type": "timelinelabels", "value": {}}
     lost = choice("box_reason", "off target", region="gone")
+    empty = choice("comment") | {"value": None}
     decision = read(answered(shown, OK, phantom, lost), shown)
+    assert verdicts(read(answered(shown, OK, empty), shown)) == {tube.tube_id: "ok"}
     assert verdicts(decision) == {tube.tube_id: "ok"}
     assert len(decision.phantoms) == 2
 
@@ -327,6 +364,18 @@ def test_a_box_without_an_object_goes_back() -> None:
     nameless["value"]["labels"] = ["event"]
     with pytest.raises(AnnotationError, match="a box is called 'event'"):
         read(answered(shown, OK, nameless), shown)
+
+
+def test_a_reject_does_not_go_back_for_a_box_without_an_object() -> None:
+    """The event is gone whatever the box was; that it was left out is told."""
+    shown = shown_of(walking())
+    nameless = drawn(shown, "dog")
+    del nameless["value"]["labels"]
+    rejected = [choice("verdict", "reject"), choice("reason", "bad media"), nameless]
+    decision = read(answered(shown, *rejected), shown)
+    assert (decision.inspection.verdict, decision.revised) == ("reject", ())
+    (told,) = decision.phantoms
+    assert "of no object" in told
 
 
 def test_ok_needs_a_span() -> None:

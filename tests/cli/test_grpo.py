@@ -61,6 +61,14 @@ def test_bad_input_is_told(run, tmp_path, options, told):
     assert not list(tmp_path.iterdir())
 
 
+def test_where_no_video_is_there_the_videos_are_told_and_not_the_batch(run, tmp_path):
+    """Every question was left out: what is missing is the media, whatever a batch holds."""
+    (tmp_path / "empty").mkdir()
+    code, _, error = run(tmp_path / "a", "--media-root", str(tmp_path / "empty"))
+    assert code == 2
+    assert "18 left out, not_found: The video file is not there." in error
+
+
 def test_difficulty_and_the_exporter_that_goes_by_it(run, tmp_path, monkeypatch, capfd):
     """A table from rewards, what it says, and the options that use it."""
     assert run(tmp_path / "a", "--no-check-media")[0] == 0

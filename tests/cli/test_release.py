@@ -94,3 +94,22 @@ def test_diff_as_table_json_and_parquet(earshot, shelf, tmp_path):
     earshot("release", "diff", *both, "--format", "parquet", "--out", str(out))
     assert pq.read_table(out).num_rows == len(rows)
     assert earshot("release", "diff", *both, "--format", "parquet").returncode == 2
+
+
+def test_where_nothing_can_be_written_is_said_before_any_work(earshot, shelf, tmp_path):
+    """A folder for a file, a file for a folder, a file above either; a new folder is made."""
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    release = str(shelf / "yard-v1")
+    diff = ("release", "diff", release, str(shelf / "yard-v2"), "--out")
+    for arguments, said in (
+        ((*diff, str(tmp_path)), "is a folder; expected a file to write"),
+        ((*diff, str(taken / "x.txt")), "can't be made"),
+        (("release", "browse", release, "-o", str(taken / "x.html")), "can't be made"),
+        (("release", "pull", release, str(taken)), "is a file; expected a folder"),
+        (("release", "pull", release, str(taken / "below")), "is a file; give another path"),
+    ):
+        done = earshot(*arguments)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert earshot(*diff, str(tmp_path / "new" / "diff.txt")).returncode == 0
+    assert "questions" in (tmp_path / "new" / "diff.txt").read_text()

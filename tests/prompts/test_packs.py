@@ -151,3 +151,13 @@ def test_the_page_about_packs_says_what_happens() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_pack(text.replace("stretch with the {object}", "stretch with it"), "mine.yaml")
     assert str(caught.value) == error
+
+
+def test_a_file_that_no_pack_can_be_is_refused_by_name(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8, and brackets without end."""
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes(GOOD.replace("sound", "t\u00f6nen").encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin.yaml' can't be read .*give a YAML file in UTF-8"):
+        load_pack(str(latin))
+    with pytest.raises(ConfigError, match=r"deep.yaml:1: too deeply nested"):
+        parse_pack("[" * 5000 + "]" * 5000, "deep.yaml")

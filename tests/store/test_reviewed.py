@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from earshot.errors import ItemError
 from earshot.schemas.inspection import Inspection
 from earshot.schemas.tube import Tube
-from earshot.store.reviewed import Reviewed, carries_over, reviewed, tubes_of
+from earshot.store.reviewed import (
+    Reviewed,
+    carries_over,
+    people_verdict,
+    reviewed,
+    tubes_of,
+)
 from tests.factories import NOW, make_object, make_video
 from tests.worlds import (
     World,
@@ -91,6 +97,16 @@ def test_only_a_persons_no_settles_an_event_that_does_not_stand(
     found = view(*inspections)
     assert found.events == ()
     assert (found.unsettled == (EVENT,)) == is_open
+
+
+def test_who_is_unsure_of_an_event_without_a_tube_takes_nothing_back() -> None:
+    """It is an answer as any other: it stands, and the event is not asked anew."""
+    changes = {"verdict": "unsure", "shown_segments": EVENT.segments}
+    unsure = by_person(EVENT, [], 5, **changes)
+    assert not unsure.takes_back
+    assert people_verdict(EVENT, [], [unsure], []) == unsure
+    reopened = by_person(EVENT, [], 6, verdict="unsure", reasons=("reopened",))
+    assert people_verdict(EVENT, [], [unsure, reopened], []) is None
 
 
 def test_rejected_tubes_are_gone_and_corrected_ones_replaced() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from earshot.errors import FailureBudgetError, InputError
+from earshot.errors import FailureBudgetError, InputError, ReleaseError
 from earshot.media.sample_world import write_sample_world
-from earshot.schemas.config import Config, ObjectsConfig, ReleaseConfig, RunConfig
+from earshot.schemas.config import Config, ObjectsConfig, QuestionsConfig, ReleaseConfig, RunConfig
 from earshot.schemas.request import BuildRequest
+from earshot.store.config_file import render_config
 from earshot.store.plan import plan
 from earshot.store.workspace import Workspace
-from earshot.tasks.build import Report, run_build
+from earshot.tasks.build import Report, conclude, run_build
 from earshot.tasks.draw_contact_sheet import draw_contact_sheet
 from earshot.tasks.pipeline import ORDER, STAGES, open_run
 from earshot.tasks.releases import Release
@@ -88,6 +90,58 @@ def test_every_video_is_accounted_for(built: tuple[Path, Report]) -> None:
     assert len(asked | absent) == 5
     assert not asked & absent
     assert asked
+
+
+def test_what_is_not_built_is_not_lost_from_a_release(
+    built: tuple[Path, Report], world: Path, tmp_path: Path
+) -> None:
+    """Where only some videos are up to date the release says so, and of which it is silent."""
+    shutil.copytree(built[0], tmp_path / "w")
+    release = Path(built[1].publication.folder)  # type: ignore[union-attr]
+    asked = {video for path in release.glob("data/*/*") for video in pd.read_parquet(path).video_id}
+    only, *_ = sorted(asked)
+    pack = {"questions": QuestionsConfig(pack="earshot"), "release": ReleaseConfig()}
+    request = BuildRequest(
+        workspace=str(tmp_path / "w"), input=str(world), config=SMALL.model_copy(update=pack)
+    )
+    missing = asked - {only}
+    published = run_build(request.model_copy(update={"items": (only,)})).publication
+    assert published is not None
+    rows = pd.read_parquet(Path(published.folder) / "absent.parquet").set_index("video_id")
+    stale = rows[rows.reason_code == "not_built"]
+    assert missing <= set(stale.index)
+    assert set(stale.stage) == {"questions"}
+    assert published.warnings[0].startswith(f"{len(stale)} videos are not built up to date")
+    other = pack | {"questions": QuestionsConfig(max_event_cover=0.5)}
+    run = open_run(request.model_copy(update={"config": SMALL.model_copy(update=other)}))
+    with pytest.raises(
+        ReleaseError, match=r"no question in it; \d videos are not built up to date"
+    ):
+        conclude(run)
+
+
+def test_what_is_told_of_publishing_holds_without_another_build(
+    built: tuple[Path, Report], tmp_path: Path
+) -> None:
+    """Who puts a video on the takedown list and publishes has it out; other settings are told."""
+    shutil.copytree(built[0], tmp_path / "w")
+    before = Path(built[1].publication.folder)  # type: ignore[union-attr]
+    asked = {video for path in before.glob("data/*/*") for video in pd.read_parquet(path).video_id}
+    (tmp_path / "taken.txt").write_text(min(asked))
+    config = SMALL.model_copy(
+        update={
+            "release": ReleaseConfig(allow_empty=True, takedown_list=str(tmp_path / "taken.txt")),
+            "questions": QuestionsConfig(pack="earshot"),
+        }
+    )
+    (tmp_path / "w" / "config.toml").write_text(render_config(config))
+    report = conclude(open_run(BuildRequest(workspace=str(tmp_path / "w"), only="release")))
+    assert report.publication is not None
+    after = Release(report.publication.folder)
+    assert set(after.read(columns=["video_id"])["video_id"].to_pylist()) == asked - {min(asked)}
+    used = json.loads(after.manifest_bytes)["build"]["config"]["release"]
+    assert used["takedown_list"] == config.release.takedown_list
+    assert "differs from this build in questions: `earshot build --input" in report.notes[0]
 
 
 def test_the_same_command_does_nothing(built: tuple[Path, Report], world: Path) -> None:

@@ -15,8 +15,10 @@ from earshot.geometry.rounding import half_up, half_up_units
 from earshot.prompts.packs import load_pack
 from earshot.rewards import grammar
 from earshot.schemas.config import QuestionsConfig
+from earshot.schemas.event import Event
 from earshot.schemas.ids import question_id
 from earshot.schemas.ledger import REASONS
+from earshot.schemas.object import Object
 from earshot.schemas.question import Question
 from earshot.store.stage import Done, Quarantined
 from earshot.tasks.questions import wording
@@ -717,3 +719,30 @@ def test_an_answer_beyond_the_token_budget_is_refused() -> None:
     made = world().inspected().ask(max_answer_tokens=100)
     assert set(reasons(made).values()) >= {"over_budget"}
     assert set(questions(made)) == {"temporal"}
+
+
+@pytest.mark.parametrize("pack", ["r-avst", "earshot"])
+def test_a_name_that_another_thing_goes_by_too_is_not_asked_when(pack: str) -> None:
+    """A police car that is heard and seen is a car; of it alone "the police car" speaks."""
+    car = make_object(name="car")
+    police = make_object(name="police car", accept=("police car", "car"))
+    honk, siren = event_of("honking", (2.0, 6.0)), event_of("siren", (10.0, 14.0))
+    asked = World(
+        make_video(),
+        [honk, siren],
+        [car, police],
+        [sounding(honk, car), sounding(siren, police)],
+        [tube_of(car, WHOLE, still(0.1)), tube_of(police, (10.0, 14.0), still(0.6))],
+    )
+
+    def became(of: World, task: str, event: Event, thing: Object) -> str | None:
+        made_of = (task, None, pack, task.replace("_", "-"), [event.event_id], [thing.object_id])
+        wanted = question_id("v1", *made_of)
+        (item,) = [each for each in of.passed().ask(pack=pack).items if each.item_id == wanted]
+        return item.reason_code
+
+    for task in ("temporal", "spatio_temporal"):
+        assert became(asked, task, honk, car) == "several_instances"
+        assert became(asked, task, siren, police) is None
+    quiet = replace(asked, parts=[sounding(honk, car), silent(siren, police)])
+    assert became(quiet, "temporal", honk, car) is None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earshot.cli import show
+from earshot.cli.outputs import file_to_write
 from earshot.cli.score import ReleaseOption, SplitName
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ def answer(
         str, typer.Option("--endpoint", help="Base address, such as http://127.0.0.1:8000/v1.")
     ],
     model: Annotated[str, typer.Option("--model", help="The model's name there.")],
-    out: Annotated[Path, typer.Option("--out", help="JSON Lines of answers; a rerun goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", callback=file_to_write, help="JSON Lines of answers; a rerun goes on."
+        ),
+    ],
     media_root: Annotated[
         Path | None, typer.Option("--media-root", help="Where the uris of media.parquet start.")
     ] = None,

@@ -9,6 +9,7 @@ import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json
+from earshot.cli.outputs import file_to_write, folder_to_fill
 from earshot.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ def export(
     media_root: Annotated[
         Path, typer.Option("--media-root", help="Folder of the videos, by uri, name or video id.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write, not there yet.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", callback=folder_to_fill, help="Folder to write, not there yet."
+        ),
+    ],
     objective: Annotated[
         Objective, typer.Option("--objective", help="sft: rows with the right answer.")
     ] = "grpo",
@@ -111,7 +117,9 @@ def difficulty(
     rollouts: Annotated[
         list[Path], typer.Argument(help="JSON Lines or .parquet: sample_id, reward or completion.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", callback=file_to_write, help="Parquet file to write.")
+    ],
     export_folder: Annotated[
         Path | None,
         typer.Option("--export", help="The export that was asked: scores completions, knows ids."),
@@ -147,7 +155,10 @@ def preview(
     batch: Annotated[int, typer.Option("--batch", help="Of the epoch, from 0.")] = 0,
     epoch: Annotated[int, typer.Option("--epoch", help="From 0.")] = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="HTML page with frames and boxes to write.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", callback=file_to_write, help="HTML page with frames and boxes to write."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -192,15 +203,16 @@ def _config(**values: object) -> ExportConfig:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        told = f"{where}: {first['msg']}" if where else first["msg"]
-        raise InputError(f"{told} (given: {str(first['input'])[:80]})") from error
+        if not where:  # what does not go together says itself what was given
+            raise InputError(first["msg"].removeprefix("Value error, ")) from error
+        raise InputError(f"{where}: {first['msg']} (given: {str(first['input'])[:80]})") from error
 
 
 def _quotas(given: list[str] | tuple[str, ...]) -> dict[str, int]:
     found = {}
     for one in given:
         task, _, number = one.partition("=")
-        if not number.isdigit():
+        if not number.isdecimal():
             raise InputError(f"--quota {one!r}: expected TASK=N, such as temporal=8")
         found[task] = int(number)
     return found

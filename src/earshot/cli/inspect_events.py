@@ -9,6 +9,7 @@ import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
+from earshot.cli.outputs import file_to_write
 
 if TYPE_CHECKING:
     from earshot.annotation_ui.server import Login
@@ -143,7 +144,10 @@ def report(
     workspace: WorkspaceOption,
     json: Json = False,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Write a picture of it to this PNG file.")
+        Path | None,
+        typer.Option(
+            "--plot", callback=file_to_write, help="Write a picture of it to this PNG file."
+        ),
     ] = None,
 ) -> None:
     """Say what people decided and corrected, how far they agree, and how long they took."""

@@ -11,6 +11,7 @@ import typer
 
 from earshot.cli import show
 from earshot.cli.build import Json, WorkspaceOption
+from earshot.cli.outputs import file_to_write, folder_to_fill
 from earshot.errors import InputError, ReleaseError
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ def diff(
     form: Annotated[
         DiffFormat, typer.Option("--format", help="json: a line a row; parquet needs --out.")
     ] = "table",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", callback=file_to_write, help="File to write.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows that a table shows.")] = 20,
 ) -> None:
     """Say which rows one version adds, removes and changes against another, by stable id."""
@@ -189,7 +192,12 @@ def diff(
 @release_app.command("pull")
 def pull(
     release: Version,
-    into: Annotated[Path, typer.Argument(help="Local folder to put it into, under its name.")],
+    into: Annotated[
+        Path,
+        typer.Argument(
+            callback=folder_to_fill, help="Local folder to put it into, under its name."
+        ),
+    ],
     pin: Pin = None,
     json: Json = False,
 ) -> None:
@@ -221,7 +229,10 @@ def browse(
         typer.Option("--media-root", help="Folder of the videos; without it none can be played."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Page to write; default: NAME.html here.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", callback=file_to_write, help="Page to write; default: NAME.html here."
+        ),
     ] = None,
     video: Annotated[
         list[str] | None, typer.Option("--video", help="This video (may be repeated).")
@@ -242,7 +253,11 @@ def browse(
     show.say(f"page      {page.path}: {page.videos} of {page.of} videos")
     if page.playable < page.videos:
         lost = page.videos - page.playable
-        where = "give --media-root" if media_root is None else f"not in {media_root}"
+        where = (
+            "give --media-root"
+            if media_root is None
+            else f"not in {media_root}, or other films there"
+        )
         show.say(f"note      {lost} videos are not at hand ({where}); their tubes are drawn alone")
     if show_it:
         typer.launch(str(target.absolute()))
@@ -257,7 +272,11 @@ def media_check(
     pin: Pin = None,
     usable: Annotated[
         Path | None,
-        typer.Option("--usable", help="File to write the ids of the usable questions to."),
+        typer.Option(
+            "--usable",
+            callback=file_to_write,
+            help="File to write the ids of the usable questions to.",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earshot.cli import show
+from earshot.cli.outputs import folder_to_fill
 
 if TYPE_CHECKING:
     from earshot.tasks.score_answers.record import ScoreReport
@@ -30,7 +31,10 @@ def score(
         typer.Option("--mode", help="avst_zero: the numbers of R-AVST's released code."),
     ] = "strict",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for scores.json, scores.md, scores.png.")
+        Path | None,
+        typer.Option(
+            "--out", callback=folder_to_fill, help="Folder for scores.json, scores.md, scores.png."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:

@@ -9,13 +9,17 @@ import typer
 
 from earshot.cli import show
 from earshot.cli.build import WorkspaceOption
+from earshot.cli.outputs import file_to_write
 from earshot.errors import InputError
 
 
 def sheet(
     workspace: WorkspaceOption,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The picture: .png, .jpg or .jpeg.")
+        Path,
+        typer.Option(
+            "--out", "-o", callback=file_to_write, help="The picture: .png, .jpg or .jpeg."
+        ),
     ] = Path("contact_sheet.png"),
     items: Annotated[
         list[str] | None, typer.Option("--items", help="Only these video ids; may be repeated.")

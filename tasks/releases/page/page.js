@@ -221,7 +221,7 @@ function show(one) {
   fit();
   if (one.src) { video.src = one.src; video.playbackRate = Number($("speed").value); } else { video.removeAttribute("src"); video.load(); }
   video.hidden = !one.src;
-  absent(one.src ? "" : data.media_root ? `The video is not at hand: not found in ${data.media_root}` : "The video is not at hand: no --media-root was given");
+  absent(one.src ? "" : `The video is not at hand: ${one.why}`);
   rows(); axis(); events(); questions(); legend(); wave(); draw(0); mark();
   for (const item of $("list").children) item.classList.toggle("on", item.dataset.id === one.id);
 }

@@ -95,3 +95,41 @@ def test_broken_json_is_an_error_and_no_list(tmp_path):
     (tmp_path / "bad.json").write_text('{"a": ')
     with pytest.raises(ConfigError, match=r"begins like JSON and is none"):
         read_lists([str(tmp_path / "bad.json")])
+
+
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{MARK}-8mcyL3kWNQ\r\n\r\nz\r\n",
+        f"{MARK}video_id,label\r\n-8mcyL3kWNQ,dog\r\nz,cat\r\n",
+        "Video_ID;label\n-8mcyL3kWNQ;dog\nz;cat\n",
+        f'{MARK}{{"-8mcyL3kWNQ": {{}}, "z": {{}}}}',
+        "-8mcyL3kWNQ,30,dog barking,test\n---g-f_I2yQ,1,people marching,train\n",
+        '# YTID, start, end, labels\n-8mcyL3kWNQ, 0.000, 10.000, "/m/1,/m/2"\n'
+        '---g-f_I2yQ, 0.000, 10.000, "/m/1"\n',
+    ],
+    ids=["marked lines", "marked table", "semicolons", "marked JSON", "VGG-Sound", "AudioSet"],
+)
+def test_what_spreadsheets_and_benchmarks_write_is_read(tmp_path, text):
+    """Byte order mark, CRLF, blank lines, no head: the first entry is found as any other."""
+    assert _shared(tmp_path, text) == (("b",), 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name,label\nx y,dog\nz,cat\n", "no column names a video: it begins 'name,label'"),
+        (b"-8mcyL3kWNQ,---g-f_I2yQ\n", "no column names a video"),
+        (b"caf\xe9\n", "can't be read .*expected UTF-8"),
+    ],
+)
+def test_a_list_that_would_guard_nothing_unnoticed_is_an_error(tmp_path, content, said):
+    """A table without a known column, or bytes that are no text."""
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_lists([str(tmp_path / "odd.csv")])
+    with pytest.raises(ConfigError, match="can't be read"):
+        read_lists([str(tmp_path)])

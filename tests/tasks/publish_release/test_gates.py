@@ -301,6 +301,13 @@ def test_a_release_without_a_question_is_refused(world, tmp_path):
     assert publish(world.source(rows), tmp_path, CONFIG.model_copy(update={"allow_empty": True}))
 
 
+def test_who_leaves_every_question_out_is_told_by_what(world, tmp_path):
+    """A licence that no video has is the reason, not the ledger's."""
+    config = CONFIG.model_copy(update={"licences": ("CC0",)})
+    with pytest.raises(ReleaseError, match="no question in it; 6 questions were left out, licence"):
+        publish(world.source(world.rows(2)), tmp_path, config)
+
+
 def test_a_limit_lets_offenders_through_and_the_card_counts_them(world, tmp_path):
     """One is let through and counted, two are not."""
     rows = world.change(world.rows(2), Question, 0, answer="?")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from earshot.schemas.event import Event
 from earshot.tasks.publish_release.facts import Fact
 from earshot.tasks.publish_release.plots import HEAT, draw_all
+from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.publish_release.tally import Tally
 from earshot.tasks.publish_release.world_plots import World
 
@@ -28,6 +31,13 @@ def test_nothing_to_show_is_said_and_not_an_error(tmp_path):
     """An empty release has its four pictures as well."""
     names = draw_all(Tally(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_dollar_in_a_label_is_no_formula(tmp_path, world):
+    """People call events as they like, and one that TeX does not know stopped the publication."""
+    rows = world.change(world.rows(4), Event, 0, label="$\\noformula$")
+    folder = publish(world.source(rows), tmp_path, world.config).folder
+    assert (Path(folder) / "plots" / "categories.png").is_file()
 
 
 def test_equal_facts_give_equal_bytes(tmp_path):

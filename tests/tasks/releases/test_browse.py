@@ -22,16 +22,16 @@ from earshot.media.encode import write_mp4
 from earshot.schemas.base import Interval
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
-from earshot.schemas.inspection import Inspection
+from earshot.schemas.inspection import InspectedTube, Inspection
 from earshot.schemas.question import Question
-from earshot.schemas.tube import Tube
+from earshot.schemas.tube import RevisedTube, ShownTube, Tube
 from earshot.schemas.video import Video
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.releases import Release
 from earshot.tasks.releases.browse import write_page
 from tests import factories
 from tests.tasks.publish_release.conftest import CONFIG, change, make_rows, make_source
-from tests.worlds import tube_of
+from tests.worlds import by_person, judged, revision_of, still, tube_of
 
 CHROMIUM = os.environ.get("EARSHOT_CHROMIUM", "/usr/bin/chromium")
 WIDTH, HEIGHT, FPS, N = 320, 180, 25, 500
@@ -202,14 +202,72 @@ def test_questions_and_inspection_stand_beside_it(page):
     assert "asked about" in page.inner_text("#rows")
 
 
+def data_of(path: Path) -> dict[str, Any]:
+    """What a page has in it."""
+    found: dict[str, Any] = json.loads(
+        path.read_text().split('id="data">')[1].split("</script>")[0]
+    )
+    return found
+
+
+def test_another_film_of_that_name_is_not_played(world, tmp_path):
+    """Tubes drawn on it would be wrong: the page says what it is, and plays what is right."""
+    release, films = world
+    wave = np.zeros((1, 48000), np.float32)
+    (tmp_path / "films").mkdir()
+    black = (np.zeros((HEIGHT, WIDTH, 3), np.uint8) for _ in range(FPS))
+    write_mp4(tmp_path / "films/v001.mp4", black, Fraction(FPS), (WIDTH, HEIGHT), (wave, 48000))
+    (tmp_path / "films/v000.mp4").symlink_to(films / "v000.mp4")
+    page = write_page(release, tmp_path / "page.html", tmp_path / "films")
+    right, other, lost, _ = data_of(page.path)["videos"]
+    assert (page.playable, bool(right["src"]), right["why"]) == (1, True, "")
+    assert other["src"] is None
+    assert "v001.mp4 is different: 1.00 s long, expected 20.00" in other["why"]
+    assert "not found in" in lost["why"]
+
+
+def test_tubes_are_as_the_inspection_in_force_left_them(tmp_path):
+    """Also one that a revision left since replaced, and one in pixels beside others in shares."""
+    rows = make_rows(1)
+    (tube,), (event,) = rows[Tube], rows[Event]
+    thing = factories.make_object("v000")
+    first, second = (revision_of(tube, still(left)) for left in (0.05, 0.6))
+    in_px = tube_of(
+        thing,
+        tube.window.pair,
+        lambda _: (64.0, 36.0, 320.0, 180.0),
+        ordinal=7,
+        box_space="native_px",
+        kind=RevisedTube,
+    )
+    drawn = InspectedTube(tube_id=in_px.tube_id, verdict="added", after_digest=in_px.digest)
+    rows[Inspection] += [
+        by_person(event, [judged(tube, "fixed", first), drawn], 0),
+        by_person(event, [judged(tube, "fixed", second)], 1),
+    ]
+    rows[RevisedTube] = [second, in_px]
+    rows[ShownTube] = [ShownTube.of(Tube(**each.model_dump())) for each in (tube, first, second)]
+    config = CONFIG.model_copy(update={"limits": {"rederived": 3, "coverage": 3}})
+
+    def boxes(name: str) -> tuple[list[float], ...]:
+        out = publish(make_source(rows), tmp_path / name, config, now=factories.NOW)
+        page = write_page(Release(out.folder), tmp_path / f"{name}.html")
+        (video,) = data_of(page.path)["videos"]
+        found = {each["id"]: next(filter(None, each["boxes"])) for each in video["tubes"]}
+        return found[tube.tube_id], found[in_px.tube_id]
+
+    assert boxes("two") == ([0.6, 0.3, 0.8, 0.7], [0.1, 0.1, 0.5, 0.5])
+    rows[Inspection][-1] = rows[Inspection][1].model_copy(update={"inspection_id": "v000/e/i-9"})
+    assert boxes("one") == ([0.05, 0.3, 0.25, 0.7], [0.1, 0.1, 0.5, 0.5])
+
+
 def test_a_page_of_some_videos_says_of_how_many(world, tmp_path):
     """The first of them, or those that are named; others are refused."""
     release, _ = world
     assert write_page(release, tmp_path / "a.html", limit=2).of == 4
     page = write_page(release, tmp_path / "b.html", videos=["v003"])
     text = page.path.read_text()
-    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
-    assert [video["id"] for video in data["videos"]] == ["v003"]
+    assert [video["id"] for video in data_of(page.path)["videos"]] == ["v003"]
     assert "http" not in text.replace("<!doctype html>", "").split("<script type")[0]
     with pytest.raises(InputError, match="v9: not among the 4 videos"):
         write_page(release, tmp_path / "c.html", videos=["v9"])

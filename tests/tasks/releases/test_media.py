@@ -102,3 +102,19 @@ def test_a_media_root_that_is_no_folder_is_refused(asked, tmp_path):
     for root in (tmp_path / "none", "s3://bucket/films"):
         with pytest.raises(InputError, match="--media-root"):
             check_media(asked, root)
+
+
+def test_of_files_with_one_name_the_video_in_its_own_place_is_taken(asked, films, tmp_path):
+    """Posters, captions and another folder's film of that name are not taken for it."""
+    (first, *_) = sorted(set(asked.read(columns=["video_id"])["video_id"].to_pylist()))
+    for folder in ("a", "somewhere"):  # the uri is somewhere/NAME.mp4
+        (tmp_path / "moved" / folder).mkdir(parents=True)
+    paint(tmp_path / f"moved/a/{first}.mp4", seed=99)
+    own = Path(shutil.copy(films / f"{first}.mp4", tmp_path / "moved/somewhere"))
+    for beside in (own.with_suffix(".description"), own.with_suffix(".jpg")):
+        beside.write_text("no video")
+    (found, *_) = check_media(asked, tmp_path).videos
+    assert (found.state, found.path) == ("identical", str(own))
+    own.unlink()
+    (found, *_) = check_media(asked, tmp_path).videos
+    assert (found.state, found.path) == ("different", str(tmp_path / f"moved/a/{first}.mp4"))

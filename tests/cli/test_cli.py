@@ -192,6 +192,34 @@ def test_unknown_stage_and_item_are_told(built: tuple[Path, Path]) -> None:
     assert "'x' is not in the manifest" in done.stderr
 
 
+@pytest.mark.parametrize("given", ["", ","])
+def test_items_without_an_id_are_not_all_items(built: tuple[Path, Path], given: str) -> None:
+    """A script's empty variable behind --items is refused: it does not mean every video."""
+    manifest, workspace = map(str, built)
+    for command in (["plan", "-i", manifest], ["build", "-i", manifest], ["sheet"]):
+        done = earshot(*command, "-w", workspace, "--items", given)
+        assert done.returncode == 2, done.stdout
+        assert f"--items {given!r} names nothing: give ids" in done.stderr
+
+
+def test_a_lost_input_comes_back_with_the_next_build(built: tuple[Path, Path]) -> None:
+    """What a build kept of the manifest, damaged or lost, is written again by the same command."""
+    manifest, workspace = map(str, built)
+    for damage in (
+        Path.unlink,
+        lambda file: file.write_bytes(b"PAR1"),
+        lambda f: f.write_text("[{}]"),
+    ):
+        for file in (built[1] / "inputs").iterdir():
+            damage(file)
+        assert "build again with --input" in earshot("status", "-w", workspace).stderr
+        config = str(built[1].parent / "c.toml")
+        command = ["build", "-i", manifest, "-w", workspace, "-c", config, "--no-prefect"]
+        done = earshot(*command, "--no-release")
+        assert done.returncode == 0, done.stderr
+        assert earshot("status", "-w", workspace).returncode == 0
+
+
 def test_run_logs_are_json_lines(built: tuple[Path, Path]) -> None:
     """Each run leaves a log of JSON lines in the workspace."""
     logs = sorted((built[1] / "logs").glob("*.jsonl"))

@@ -80,6 +80,15 @@ def test_config_errors_name_the_field(tmp_path: Path) -> None:
     assert "filter.min_event_share = 3.0: Input should be less than or equal to 1" in done.stderr
 
 
+def test_config_check_refuses_a_pack_that_a_build_would_refuse(tmp_path: Path) -> None:
+    """A template pack that is not there is not "fine"."""
+    config = tmp_path / "c.toml"
+    config.write_text('[questions]\npack = "nope"\n')
+    done = earshot("config", "check", str(config))
+    assert done.returncode == 2
+    assert "questions.pack 'nope': expected one of earshot, r-avst" in done.stderr
+
+
 def test_doctor_finds_what_the_core_needs() -> None:
     """Everything that the core needs is there after the installation."""
     done = earshot("doctor")

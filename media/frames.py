@@ -240,7 +240,9 @@ def _from(
                 yield from with_times(frames, stream, start_s)
                 return
         if can_seek(container):
-            container.seek(container.start_time or 0, backward=True)
+            # Not to the start: in MPEG-TS the first key frame's decoding time may lie before it,
+            # and a seek that finds none ends at the end of the file.
+            container.seek(min(container.start_time or 0, 0), backward=True)
         yield from with_times(container.decode(stream), stream, start_s)
     except av.FFmpegError as error:
         raise _fault(path, time_s, why_of(error)) from error

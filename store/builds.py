@@ -73,6 +73,11 @@ def keep_build(workspace: Workspace, build: Build, manifest: Manifest) -> None:
     if not path.exists():
         _keep_input(workspace, manifest)
         write_atomic(path, build.model_dump_json(indent=1).encode())
+        return
+    try:
+        load_input(workspace, build)
+    except InputError:  # lost or damaged since
+        _keep_input(workspace, manifest)
 
 
 def latest_build(workspace: Workspace) -> Build | None:

@@ -69,11 +69,11 @@ def stored_input(workspace: Workspace, digest: str, uri: str, base_uri: str) -> 
         with pq.ParquetFile(stem.with_suffix(".parquet")) as file:
             table = file.read()
         faults = json.loads(stem.with_suffix(".json").read_text())
-    except (OSError, ValueError, pa.ArrowException) as error:
+        told = tuple(Fault(**fault) for fault in faults)
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise InputError(
             f"the input {stem} of a build is lost ({error}): build again with --input"
         ) from error
-    told = tuple(Fault(**fault) for fault in faults)
     return Manifest(uri, base_uri, StoredEntries(table), told, digest)
 
 

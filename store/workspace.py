@@ -164,7 +164,13 @@ class Workspace:
                     f"{path} is not empty and no workspace: name an empty or a new folder"
                 )
             write_atomic(marker, json.dumps({"format": FORMAT}).encode())
-        found = json.loads(marker.read_text()).get("format")
+        try:
+            found = json.loads(marker.read_bytes())["format"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise WorkspaceError(
+                f"{marker} is damaged ({error}): expected {json.dumps({'format': FORMAT})}; "
+                "put it back from a backup, or write that line into it"
+            ) from error
         if found != FORMAT:
             raise WorkspaceError(
                 f"{path} has workspace format {found!r}, this earshot reads {FORMAT}: "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
-from earshot.schemas.manifest import as_written
+from earshot.schemas.manifest import ManifestEntry, as_written
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,31 @@ def fault_of(
 
 def unfit(line: int, place: str, video_id: object, error: ValidationError) -> Fault:
     """Return the fault of a row that breaks the manifest's rules; it names every broken rule."""
-    problems = [
-        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
-    ]
-    message = f"{place}: {'; '.join(problems)}"
+    message = f"{place}: {'; '.join(_told(one) for one in error.errors())}"
     return fault_of(line, video_id, message, error.errors()[0].get("input"))
+
+
+_EXPECTED = {
+    "tuple_type": "a list",
+    "string_type": "a text in quotes",
+    "string_too_short": "at least {min_length} character",
+    "string_pattern_mismatch": "a text like {pattern}",
+}
+
+
+def _told(problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(field, ManifestEntry.model_fields, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"{field}: no such field{meant}; remove or rename it"
+    if problem["type"] == "missing":
+        return f"{field} is missing; add it"
+    if problem["type"] == "value_error":  # our own: it says all
+        return f"{field}: {problem['ctx']['error']}"
+    known = _EXPECTED.get(problem["type"])
+    expected = known.format(**problem.get("ctx", {})) if known else problem["msg"]
+    return f"{field} is {as_written(problem['input'])!r}: expected {expected}; mend it"
 
 
 def duplicate(line: int, place: str, video_id: str) -> Fault:

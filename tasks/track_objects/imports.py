@@ -41,7 +41,7 @@ class ImportTracker:
     """
 
     backend = "import"
-    backend_version = "1"
+    backend_version = "2"
     weights_digest: str | None = None
     looks = False
 
@@ -84,7 +84,7 @@ class ImportTracker:
         """Yield what the files have in each clip's window.
 
         Raises:
-            ItemError: `bad_tracks` for a file that can't be read.
+            ItemError: `bad_tracks` for a file that is not there or can't be read.
         """
         for clip in clips:
             tracks = self._tracks(clip.video_id, clip.info)
@@ -102,8 +102,13 @@ class ImportTracker:
         path = self._file(video_id)
         if self._format == "tubes":
             return from_tubes(self._tubes(path), video_id)
-        if not path.exists():
-            return []
+        if not path.exists():  # a mistyped path must not read as "nothing is to be seen"
+            raise ItemError(
+                "bad_tracks",
+                f"{path} is not there; put it there (an empty one says: no track) or mend "
+                "track.import_path",
+                str(path),
+            )
         return read_mot(path, info) if self._format == "mot" else read_davis(path, info)
 
     def _tubes(self, path: Path) -> TubeSet:

@@ -103,6 +103,8 @@ def _refined(
     before: FloatArray, after: FloatArray, shift: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Return the shift after least-squares steps on the pixels that it already fits best."""
+    if min(before.shape) < 2:  # a line has no slope across
+        return shift
     for _ in range(STEPS):
         moved = _shifted(before, shift)
         down, right = (np.gradient(moved, axis=axis) for axis in (0, 1))

@@ -80,6 +80,15 @@ def test_config_errors_name_the_field(tmp_path: Path) -> None:
     assert "filter.min_event_share = 3.0: Input should be less than or equal to 1" in done.stderr
 
 
+def test_config_check_refuses_a_pack_that_a_build_would_refuse(tmp_path: Path) -> None:
+    """A template pack that is not there is not "fine"."""
+    config = tmp_path / "c.toml"
+    config.write_text('[questions]\npack = "nope"\n')
+    done = earshot("config", "check", str(config))
+    assert done.returncode == 2
+    assert "questions.pack 'nope': expected one of earshot, r-avst" in done.stderr
+
+
 def test_doctor_finds_what_the_core_needs() -> None:
     """Everything that the core needs is there after the installation."""
     done = earshot("doctor")
@@ -190,6 +199,34 @@ def test_unknown_stage_and_item_are_told(built: tuple[Path, Path]) -> None:
     done = earshot("build", "-i", manifest, "-w", workspace, "--items", "x", "--no-prefect")
     assert done.returncode == 2
     assert "'x' is not in the manifest" in done.stderr
+
+
+@pytest.mark.parametrize("given", ["", ","])
+def test_items_without_an_id_are_not_all_items(built: tuple[Path, Path], given: str) -> None:
+    """A script's empty variable behind --items is refused: it does not mean every video."""
+    manifest, workspace = map(str, built)
+    for command in (["plan", "-i", manifest], ["build", "-i", manifest], ["sheet"]):
+        done = earshot(*command, "-w", workspace, "--items", given)
+        assert done.returncode == 2, done.stdout
+        assert f"--items {given!r} names nothing: give ids" in done.stderr
+
+
+def test_a_lost_input_comes_back_with_the_next_build(built: tuple[Path, Path]) -> None:
+    """What a build kept of the manifest, damaged or lost, is written again by the same command."""
+    manifest, workspace = map(str, built)
+    for damage in (
+        Path.unlink,
+        lambda file: file.write_bytes(b"PAR1"),
+        lambda f: f.write_text("[{}]"),
+    ):
+        for file in (built[1] / "inputs").iterdir():
+            damage(file)
+        assert "build again with --input" in earshot("status", "-w", workspace).stderr
+        config = str(built[1].parent / "c.toml")
+        command = ["build", "-i", manifest, "-w", workspace, "-c", config, "--no-prefect"]
+        done = earshot(*command, "--no-release")
+        assert done.returncode == 0, done.stderr
+        assert earshot("status", "-w", workspace).returncode == 0
 
 
 def test_run_logs_are_json_lines(built: tuple[Path, Path]) -> None:

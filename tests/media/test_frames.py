@@ -178,6 +178,24 @@ def test_every_window_shows_what_reading_from_the_start_shows(
         assert np.array_equal(frame, whole[time_s]), time_s
 
 
+def test_a_transport_stream_is_read_from_its_start_behind_its_sound(make_video: Maker) -> None:
+    """Where sound comes first and one key frame stands alone, a seek to the start finds none."""
+    path = make_video(
+        "sound.ts",
+        times_s=[i / 10 for i in range(40)],
+        gop=250,
+        options={"x264-params": "bframes=3"},
+        tone=[0.5] * 40,
+    )
+    source = LocalSource(path, INFO)
+    times = tuple(round(0.05 + i / 10, 3) for i in range(39))
+    whole = dict(source.frames(times))
+    assert len({frame.tobytes() for frame in whole.values()}) > 12
+    for start in (0, 5, 30):
+        (time_s, frame), *_ = itertools.islice(source.frames(times[start:]), 1)
+        assert np.array_equal(frame, whole[time_s]), time_s
+
+
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.mp4"])
 def test_cut_file_does_not_show_its_last_frame_for_ever(make_video: Maker, name: str) -> None:
     """A time behind the cut is a fault; before it, the frames come."""

@@ -336,6 +336,17 @@ def test_a_foreign_folder_is_no_workspace(tmp_path: Path) -> None:
         Workspace.open(tmp_path / "none")
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "\x00"])
+def test_a_damaged_marker_is_told(tmp_path: Path, content: str) -> None:
+    """A workspace.json that holds something else is named, with what it should hold."""
+    Workspace.open(tmp_path / "w", create=True)
+    (tmp_path / "w" / "workspace.json").write_text(content)
+    with pytest.raises(
+        WorkspaceError, match=r'workspace.json is damaged .* expected {"format": 1}'
+    ):
+        Workspace.open(tmp_path / "w", create=True)
+
+
 def test_a_part_that_fails_to_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

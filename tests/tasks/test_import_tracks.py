@@ -93,6 +93,19 @@ def test_mot_tracks_get_the_names_that_the_config_gives(tmp_path: Path) -> None:
     assert set(tube.score) == {0.5}
 
 
+@pytest.mark.parametrize("kind", ["mot", "davis"])
+def test_a_missing_file_is_a_fault_and_an_empty_one_has_no_track(tmp_path: Path, kind: str) -> None:
+    """A mistyped import_path quarantines: it never reads as a video with nothing in it."""
+    outcome = run(tmp_path, import_format=kind)
+    assert (outcome.status, outcome.reason_code) == ("quarantined", "bad_tracks")  # type: ignore[attr-defined]
+    assert "is not there; put it there" in str(outcome.message)  # type: ignore[attr-defined]
+    if kind == "mot":
+        write_mot(tmp_path, [])
+    else:
+        (tmp_path / "tracks" / "v1").mkdir(parents=True)
+    assert tubes_of(run(tmp_path, import_format=kind)) == []
+
+
 def test_a_name_can_be_of_one_video(tmp_path: Path) -> None:
     """DAVIS calls every object 255: what holds for a video goes before what holds for all."""
     write_mot(tmp_path, mot_rows(3))

@@ -280,6 +280,13 @@ def test_camera_shift_is_measured(shift: tuple[float, float]) -> None:
     assert found == pytest.approx(shift, abs=0.25)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 192), (192, 2), (3, 3), (4, 5)])
+def test_a_picture_of_a_few_lines_says_nothing_of_the_camera(size: tuple[int, int]) -> None:
+    """Odd shapes, such as 1920 x 16 at the tracker's working size, are no fault of the stage."""
+    before, after = np.random.default_rng(0).uniform(0, 255, (2, *size)).astype(np.float32)
+    assert np.isfinite(camera_shift(before, after)).all()
+
+
 def test_a_large_mover_is_no_camera() -> None:
     """A block that crosses a still scene leaves the camera's shift at zero."""
     rng = np.random.default_rng(0)

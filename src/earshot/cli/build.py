@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earshot.cli import show
+from earshot.errors import InputError
 
 if TYPE_CHECKING:
     from earshot.schemas.request import BuildRequest
@@ -85,7 +86,11 @@ def plan(
     from earshot.tasks.pipeline import open_run
 
     request = request_of(input, workspace, config, start, to, only, force, items, llm_mode)
-    told = {"input_kind": input_kind, "media_root": media_root, "reopen": _split(reopen)}
+    told = {
+        "input_kind": input_kind,
+        "media_root": media_root,
+        "reopen": split_ids("--reopen", reopen),
+    }
     run = open_run(request.model_copy(update=told), keep=False)
     plans = run.plan()
     if json:
@@ -123,7 +128,7 @@ def build(
         "publish": not no_release,
         "input_kind": input_kind,
         "media_root": media_root,
-        "reopen": _split(reopen),
+        "reopen": split_ids("--reopen", reopen),
     }
     report = run_shown(request.model_copy(update=told), use_prefect=not no_prefect)
     if json:
@@ -165,13 +170,21 @@ def request_of(
         end=to,
         only=only,
         force=tuple(force or ()),
-        items=_split(items),
+        items=split_ids("--items", items),
         run_id=new_run_id(),
     )
 
 
-def _split(given: list[str] | None) -> tuple[str, ...]:
-    return tuple(item for one in given or () for item in one.split(",") if item)
+def split_ids(option: str, given: list[str] | None) -> tuple[str, ...]:
+    """Return the ids that an option names; none where it is not given.
+
+    Raises:
+        InputError: if it is given without an id, as by a script's empty variable: that is not all.
+    """
+    ids = tuple(item for one in given or () for item in one.split(",") if item)
+    if given and not ids:
+        raise InputError(f"{option} {given[0]!r} names nothing: give ids, or leave it out for all")
+    return ids
 
 
 def run_shown(request: BuildRequest, *, use_prefect: bool) -> Report:

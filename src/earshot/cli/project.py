@@ -89,10 +89,13 @@ def config_check(
     config: Annotated[Path, typer.Argument(help="TOML file to check.")],
 ) -> None:
     """Check a configuration file; say what differs from the defaults."""
+    from earshot.prompts.packs import load_pack
     from earshot.schemas.config import Config
     from earshot.store.config_file import load_config
 
-    found, default = load_config(config).model_dump(), Config().model_dump()
+    loaded = load_config(config)
+    load_pack(loaded.questions.pack)
+    found, default = loaded.model_dump(), Config().model_dump()
     for section, fields in found.items():
         for name, value in fields.items():
             if value != default[section][name]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from earshot.cli import show
-from earshot.cli.build import WorkspaceOption
+from earshot.cli.build import WorkspaceOption, split_ids
 from earshot.cli.outputs import file_to_write
 from earshot.errors import InputError
 
@@ -37,7 +37,7 @@ def sheet(
         raise InputError(
             f"--out {str(out)!r}: expected a name that ends in {', '.join(SUFFIXES)}; rename it"
         )
-    ids = [each for item in items or () for each in item.split(",")]
+    ids = list(split_ids("--items", items))
     drawn = draw_contact_sheet(workspace, out, limit, ids or None, frames)
     if drawn:
         show.say(f"picture   {out} ({len(drawn)} videos)")

@@ -159,7 +159,7 @@ def test_a_long_cell_is_read(tmp_path: Path) -> None:
         ("b,b.mp4,0,1,two,three", "bad_entry", "b", "line 3: 6 cells, expected 5"),
         (",b.mp4,0,1,two", "bad_entry", "", "line 3: video_id: expected a text"),
         ("b/c,b.mp4,0,1,two", "bad_entry", "b/c", "rename it in the manifest"),
-        ("b,,0,1,two", "bad_entry", "b", "uri: String should have at least 1"),
+        ("b,,0,1,two", "bad_entry", "b", "uri is '': expected at least 1"),
         ("a,other.mp4,0,1,two", "duplicate_id", "a", "has uri 'other.mp4' here and 'a.mp4'"),
         ('b,b.mp4,0,1,"two', "bad_entry", None, "line 3: .*mend the quotes"),
         ('b,b.mp4,0,1,"two"x', "bad_entry", None, "line 3: .*mend the quotes"),

@@ -70,9 +70,9 @@ class Footage:
     ) -> None:
         self._folder = MediaFolder(media_root)
         self._config = config
-        self._of_media = ByVideo(
-            release, "media", [n for n in Media.model_fields if n != "video_id"]
-        )
+        needed = [name for name in Media.model_fields if name != "video_id"]
+        needed = needed if config.check_media else ["uri", "sha256"]
+        self._of_media = ByVideo(release, "media", needed)
         self._of_videos = ByVideo(release, "videos", _FACTS)
         self._media: dict[str, dict[str, Any]] = {}
         self._videos: dict[str, dict[str, Any]] = {}
@@ -93,12 +93,12 @@ class Footage:
         row, known = self._media.get(video_id), self._videos.get(video_id)
         if row is None or known is None:
             raise ItemError("not_found", f"{video_id} is not in the release's media table")
-        media = Media.model_construct(**row)  # from a published table: its types are known
-        path = self._folder.find(media)
+        path = self._folder.find(row["uri"], video_id)
         if path is None:
-            raise ItemError("not_found", f"{media.uri} is not in the media root; fetch it")
+            raise ItemError("not_found", f"{row['uri']} is not in the media root; fetch it")
         if not self._config.check_media:
-            return Clip(path, media.uri, media.sha256, **{name: known[name] for name in _FACTS})
+            return Clip(path, row["uri"], row["sha256"], *(known[name] for name in _FACTS))
+        media = Media.model_construct(**row)  # from a published table: its types are known
         checked = check_video(media, path, self._worker)
         if checked.state in _CODES:
             raise ItemError(_CODES[checked.state], f"{path}: {checked.why}")

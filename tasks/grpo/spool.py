@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,44 @@ class Spool:
 
     def _bucket(self, number: int) -> Path:
         return self._folder / f"bucket-{number}.arrow"
+
+
+class Lookup:
+    """Rows on the disk, found by their numbers once all are there; no copy of them is held.
+
+    Args:
+        path: of its file.
+        schema: of the rows.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        self._out = pa.ipc.new_stream(str(path), schema)
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write rows behind those that are there."""
+        self._out.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        """Write no more."""
+        self._out.close()
+
+    def take(self, numbers: Ints) -> pa.Table:
+        """Return the rows of some numbers, in their order."""
+        order = np.argsort(numbers, kind="stable")
+        rising, found, at = numbers[order], [], 0
+        for batch in self._batches:
+            low, high = np.searchsorted(rising, [at, at + batch.num_rows])
+            if low < high:
+                found.append(batch.take(pa.array(rising[low:high] - at)))
+            at += batch.num_rows
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return pa.Table.from_batches(found, self._schema).combine_chunks().take(pa.array(back))
+
+    @cached_property
+    def _batches(self) -> list[pa.RecordBatch]:
+        self.close()
+        return pa.ipc.open_stream(pa.memory_map(str(self._path))).read_all().to_batches()

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
@@ -210,18 +211,20 @@ class _Export:
             plan_file = files.enter_context(
                 pq.ParquetWriter(self._folder / PLAN, PlanRow.ARROW, compression="zstd")
             )
+            beside = files.enter_context(ThreadPoolExecutor(1))
             for table in ahead(self._spool.in_order(plan.order.reshape(-1)), self._whole):
                 tokens = table["vision_tokens"].to_numpy()
                 planned = plan_rows(plan, first, table["sample_id"], tokens)
                 self._digest.update(planned)
                 plan_file.write_table(planned)
-                rows_file.write_table(table, row_group_size=GROUP_ROWS)
+                writing = beside.submit(rows_file.write_table, table, row_group_size=GROUP_ROWS)
                 step = IMAGE_ROWS if self._maker.frames else table.num_rows
                 for begin in range(0, table.num_rows, step):
                     part = table.slice(begin, step)
                     yield Batch(first + begin, part, self._maker.frames, sounds)
                 first += table.num_rows
-                del table, planned, part
+                writing.result()
+                del table, planned, part, writing
                 # Arrow keeps what was freed, a little more each time.
                 pa.default_memory_pool().release_unused()
 

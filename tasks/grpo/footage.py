@@ -39,7 +39,7 @@ _CODES = {"missing": "not_found", "different": "checksum"}
 class Clip:
     """A file that can be trained on; the size is as displayed."""
 
-    path: Path
+    file: str
     uri: str
     sha256: str
     duration_s: float
@@ -50,9 +50,14 @@ class Clip:
     has_audio: bool
 
     @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return Path(self.file)
+
+    @property
     def absolute(self) -> str:
         """The path as a trainer opens it."""
-        return os.path.abspath(self.path)  # noqa: PTH100 - a tenth of what Path.absolute costs
+        return os.path.abspath(self.file)  # noqa: PTH100 - a tenth of what Path.absolute costs
 
 
 class Footage:
@@ -93,11 +98,12 @@ class Footage:
         row, known = self._media.get(video_id), self._videos.get(video_id)
         if row is None or known is None:
             raise ItemError("not_found", f"{video_id} is not in the release's media table")
-        path = self._folder.find(row["uri"], video_id)
-        if path is None:
+        file = self._folder.locate(row["uri"], video_id)
+        if file is None:
             raise ItemError("not_found", f"{row['uri']} is not in the media root; fetch it")
         if not self._config.check_media:
-            return Clip(path, row["uri"], row["sha256"], *(known[name] for name in _FACTS))
+            return Clip(file, row["uri"], row["sha256"], *(known[name] for name in _FACTS))
+        path = Path(file)
         media = Media.model_construct(**row)  # from a published table: its types are known
         checked = check_video(media, path, self._worker)
         if checked.state in _CODES:
@@ -116,7 +122,7 @@ class Footage:
                     f"{found.rotation_deg} degrees, for {shown[0]} x {shown[1]} shown",
                 )
         return Clip(
-            path, media.uri, media.sha256, found.duration_s, found.fps, found.n_frames, *shown,
+            file, media.uri, media.sha256, found.duration_s, found.fps, found.n_frames, *shown,
             has_audio=found.has_audio,
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-BUCKET_ROWS = 8_192
+BUCKET_ROWS = 4_096
 MOST_BUCKETS = 200
 _PLACE = "__place"
 

@@ -121,7 +121,7 @@ def _videos(
     objects = _grouped(from_table(Object, release.read("objects", filters=only)))
     inspections = _latest(from_table(Inspection, release.read("inspections")))
     for one in media:
-        path = folder.find(one.uri, one.video_id) if folder else None
+        path = folder.find(one) if folder else None
         video_id = one.video_id
         of_video = events.get(video_id, [])
         names = {thing.object_id: thing.name for thing in objects.get(video_id, [])}

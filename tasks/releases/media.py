@@ -81,16 +81,20 @@ class MediaFolder:
         if not self.root.is_dir():
             raise InputError(f"--media-root {root}: there is no such folder; check the path")
 
-    def find(self, uri: str, video_id: str) -> Path | None:
+    def find(self, media: Media) -> Path | None:
         """Return the file of a video, or None."""
+        found = self.locate(media.uri, media.video_id)
+        return None if found is None else Path(found)
+
+    def locate(self, uri: str, video_id: str) -> str | None:
+        """Return the file of a video as `find` does, as text: an export asks for every video."""
         if "://" not in uri:
-            # As `resolve` joins them, at a tenth of its cost: an export asks for every video.
             plain = os.path.join(self._base, uri)  # noqa: PTH118
             if os.path.isfile(plain):  # noqa: PTH113
-                return Path(plain)
+                return plain
         elif uri.startswith("file://"):
-            named = Path(resolve(uri, self.root))
-            if named.is_file():
+            named = resolve(uri, self.root)
+            if Path(named).is_file():
                 return named
         stem = PurePosixPath(uri.partition("?")[0]).stem
         return self._by_stem.get(video_id) or self._by_stem.get(stem)
@@ -100,9 +104,9 @@ class MediaFolder:
         return str(self.root.absolute())
 
     @cached_property
-    def _by_stem(self) -> dict[str, Path]:
+    def _by_stem(self) -> dict[str, str]:
         files = sorted(path for path in self.root.rglob("*") if path.is_file())
-        return {path.stem: path for path in reversed(files)}
+        return {path.stem: str(path) for path in reversed(files)}
 
 
 def check_media(release: Release, media_root: str | Path) -> MediaReport:
@@ -122,7 +126,7 @@ def check_media(release: Release, media_root: str | Path) -> MediaReport:
     asked = {row["video_id"] for row in rows}
     known = [m for m in from_table(Media, release.read("media")) if m.video_id in asked]
     with Worker(_LIMIT_S) as worker:
-        videos = tuple(check_video(m, folder.find(m.uri, m.video_id), worker) for m in known)
+        videos = tuple(check_video(media, folder.find(media), worker) for media in known)
     usable = {video.video_id for video in videos if video.state in USABLE}
     totals = Counter((row["split"], row["task"]) for row in rows)
     left = [row for row in rows if row["video_id"] in usable]

@@ -75,18 +75,14 @@ def _prompts(own: pa.Table, common: pa.Table) -> pa.Array:
     tasks = pc.index_in(own["task"], pa.array(TASKS)).to_numpy()
     steps, step = np.unique(own["grid_step_s"].to_numpy(), return_inverse=True)
     wide, high = (common[name].to_numpy() for name in ("model_width", "model_height"))
-    kinds, first, which = np.unique(
-        np.stack([tasks, step, wide, high]).astype(np.uint16).T.copy().view(np.uint64),
-        return_index=True,
-        return_inverse=True,
-    )
-    del kinds
+    kinds = np.column_stack([tasks, step, wide, high]).astype(np.uint16).view(np.uint64)
+    _, first, which = np.unique(kinds.reshape(-1), return_index=True, return_inverse=True)
     space = common["box_space"][0].as_py() if len(first) else ""
     parts = [
         _around(TASKS[tasks[at]], space, (int(wide[at]), int(high[at])), float(steps[step[at]]))
         for at in first.tolist()
     ]
-    at = pa.array(which.reshape(-1))
+    at = pa.array(which)
     before, behind = (
         pa.array([part[side] for part in parts], pa.string()).take(at) for side in (0, 1)
     )

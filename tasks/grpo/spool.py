@@ -1,4 +1,4 @@
-"""Brings rows into the order of a plan without holding them: takes tables, gives tables.
+"""Rows on the disk: brought into the order of a plan, or found by number, without holding them.
 
 Rows are written to the disk as they are made; a plan made of their numbers then deals them to
 buckets, each of which is sorted on its own. Holds a bucket, and some bytes a row for the plan.
@@ -139,4 +139,4 @@ class Lookup:
     @cached_property
     def _batches(self) -> list[pa.RecordBatch]:
         self.close()
-        return pa.ipc.open_stream(pa.memory_map(str(self._path))).read_all().to_batches()
+        return list(pa.ipc.open_stream(pa.memory_map(str(self._path))))

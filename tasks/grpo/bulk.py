@@ -1,4 +1,4 @@
-"""The rows of ordinary questions, made by columns: as `rows.py` makes each, fifty times as fast.
+"""The rows of ordinary questions, made by columns: as `maker.py` makes each, many times as fast.
 
 Takes questions and what is known of their videos; gives rows for those with nothing to decide, and
 says which they are. A question whose answer is too long, whose box vanishes, whose frames are

@@ -15,6 +15,9 @@ SpaceKind: TypeAlias = Literal["norm", "native_px", "rel1000", "resized_px"]
 Layout: TypeAlias = Literal["xyxy", "xywh", "xyxy_inclusive"]
 
 
+_KINDS, _LAYOUTS = get_args(SpaceKind), get_args(Layout)
+
+
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(allowed)}.")
@@ -38,8 +41,8 @@ class BoxSpace:
     layout: Layout = "xyxy"
 
     def __post_init__(self) -> None:
-        _one_of("kind", self.kind, get_args(SpaceKind))
-        _one_of("layout", self.layout, get_args(Layout))
+        _one_of("kind", self.kind, _KINDS)
+        _one_of("layout", self.layout, _LAYOUTS)
         for name, size in (("width", self.width), ("height", self.height)):
             if size is not None and not size > 0:
                 raise ValueError(

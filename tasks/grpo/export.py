@@ -11,11 +11,16 @@ import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+<<<<<<< HEAD
 from typing import Any, TypeVar, get_args
+=======
+from typing import TypeVar
+>>>>>>> export
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +33,11 @@ from earshot.errors import InputError
 from earshot.media.child import Worker
 from earshot.prompts.answering import train_prompt_version
 from earshot.rewards import WEIGHTS
+<<<<<<< HEAD
 from earshot.schemas.ledger import REASONS
 from earshot.schemas.question import Task
+=======
+>>>>>>> export
 from earshot.schemas.release import MANIFEST
 from earshot.schemas.training import (
     DifficultyUse,
@@ -40,20 +48,21 @@ from earshot.schemas.training import (
     TrainingRow,
 )
 from earshot.store.workspace import temporary_name
+from earshot.tasks.grpo.ahead import ahead
 from earshot.tasks.grpo.dialects import DIALECTS
 from earshot.tasks.grpo.dialects.made import Batch
 from earshot.tasks.grpo.difficulty import Known, bins_of, read_difficulty
 from earshot.tasks.grpo.footage import LIMIT_S, Footage
+from earshot.tasks.grpo.halves import COMMON, OWN, TASKS, VIDEO, whole_rows
 from earshot.tasks.grpo.plan import Plan, PlanDigest, make_plan, plan_rows
 from earshot.tasks.grpo.rows import RowMaker
-from earshot.tasks.grpo.spool import Spool
+from earshot.tasks.grpo.spool import Lookup, Spool
 from earshot.tasks.releases.release import Release
 
 IMAGE_ROWS, GROUP_ROWS = 256, 2_048
 """Rows with their pictures in memory at a time; rows of a row group."""
 ROWS, PLAN, DROPPED = "rows.parquet", "plan.parquet", "dropped.parquet"
 N = TypeVar("N", bound=np.generic)
-_TASKS: tuple[Task, ...] = get_args(Task)
 _REPETITIVE = [
     "release", "video_id", "video_uri", "video_path", "video_sha256", "task", "branch", "split",
     "system_prompt", "answer_spec", "box_space", "vision_tokens_profile", "question",
@@ -118,9 +127,9 @@ class _Facts:
     means: list[npt.NDArray[np.float64]] = field(default_factory=lambda: [np.empty(0)])
     steps: list[npt.NDArray[np.float64]] = field(default_factory=lambda: [np.empty(0)])
 
-    def add(self, rows: pa.Table) -> None:
-        self.tasks.append(pc.index_in(rows["task"], pa.array(_TASKS)).to_numpy())
-        self.tokens.append(rows["vision_tokens"].to_numpy())
+    def add(self, rows: pa.Table, common: pa.RecordBatch) -> None:
+        self.tasks.append(pc.index_in(rows["task"], pa.array(TASKS)).to_numpy())
+        self.tokens.append(common["vision_tokens"].to_numpy()[rows[VIDEO].to_numpy()])
         self.means.append(rows["reward_mean"].to_numpy())
         self.steps.append(rows["grid_step_s"].to_numpy())
 
@@ -140,7 +149,8 @@ class _Export:
     ) -> None:
         self._release, self._maker, self._config, self._known = release, maker, config, known
         self._folder, self._target = folder, target
-        self._spool = Spool(scratch, TrainingRow.ARROW)
+        self._spool = Spool(scratch, OWN)
+        self._common = Lookup(scratch / "videos.arrow", COMMON)
         self._dropped: Counter[str] = Counter()
         self._digest = PlanDigest()
         self._questions = 0
@@ -152,7 +162,7 @@ class _Export:
             self._folder / DROPPED, DroppedRow.ARROW, compression="zstd"
         ) as dropped:
             self._spool.write(self._made(facts, dropped))
-            tasks = pa.DictionaryArray.from_arrays(pa.array(_joined(facts.tasks)), list(_TASKS))
+            tasks = pa.DictionaryArray.from_arrays(pa.array(_joined(facts.tasks)), list(TASKS))
             tokens, means = _joined(facts.tokens), _joined(facts.means)
             plan = self._planned(
                 tasks,
@@ -196,10 +206,12 @@ class _Export:
     def _made(self, facts: _Facts, dropped: pq.ParquetWriter) -> Iterator[pa.Table]:
         for chunk in self._maker.chunks():
             self._questions += chunk.rows.num_rows + len(chunk.dropped)
-            facts.add(chunk.rows)
+            facts.add(chunk.rows, chunk.common)
             rows = [row.model_dump() for row in chunk.dropped]
             self._drop(dropped, pa.Table.from_pylist(rows, schema=DroppedRow.ARROW))
-            yield chunk.rows
+            number = pc.add(chunk.rows[VIDEO], pa.scalar(self._common.rows, pa.int32()))
+            self._common.add(chunk.common)
+            yield chunk.rows.set_column(OWN.names.index(VIDEO), OWN.field(VIDEO), number)
             pa.default_memory_pool().release_unused()
 
     def _drop(self, out: pq.ParquetWriter, rows: pa.Table) -> None:
@@ -221,20 +233,25 @@ class _Export:
             plan_file = files.enter_context(
                 pq.ParquetWriter(self._folder / PLAN, PlanRow.ARROW, compression="zstd")
             )
-            for table in self._spool.in_order(plan.order.reshape(-1)):
+            beside = files.enter_context(ThreadPoolExecutor(1))
+            for table in ahead(self._spool.in_order(plan.order.reshape(-1)), self._whole):
                 tokens = table["vision_tokens"].to_numpy()
                 planned = plan_rows(plan, first, table["sample_id"], tokens)
                 self._digest.update(planned)
                 plan_file.write_table(planned)
-                rows_file.write_table(table, row_group_size=GROUP_ROWS)
+                writing = beside.submit(rows_file.write_table, table, row_group_size=GROUP_ROWS)
                 step = IMAGE_ROWS if self._maker.frames else table.num_rows
                 for begin in range(0, table.num_rows, step):
                     part = table.slice(begin, step)
                     yield Batch(first + begin, part, self._maker.frames, sounds)
                 first += table.num_rows
-                del table, planned, part
+                writing.result()
+                del table, planned, part, writing
                 # Arrow keeps what was freed, a little more each time.
                 pa.default_memory_pool().release_unused()
+
+    def _whole(self, own: pa.Table) -> pa.Table:
+        return whole_rows(own, self._common.take(own[VIDEO].to_numpy()))
 
     def _manifest(
         self, plan: Plan, steps: npt.NDArray[np.float64], names: list[str]
@@ -281,7 +298,7 @@ def _left_out(rows: pa.Table, plan: Plan) -> pa.Table:
     why = {
         task: f"{plan.quotas.get(task, 0)} {task} prompts a batch in {batches} batches of "
         f"{epochs} epochs"
-        for task in _TASKS
+        for task in TASKS
     }
     told = pa.array(list(why.values())).take(pc.index_in(rows["task"], pa.array(list(why))))
     columns = {name: rows[name] for name in ("sample_id", "video_id", "task")}

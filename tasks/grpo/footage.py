@@ -70,9 +70,9 @@ class Footage:
     ) -> None:
         self._folder = MediaFolder(media_root)
         self._config = config
-        self._of_media = ByVideo(
-            release, "media", [n for n in Media.model_fields if n != "video_id"]
-        )
+        needed = [name for name in Media.model_fields if name != "video_id"]
+        needed = needed if config.check_media else ["uri", "sha256"]
+        self._of_media = ByVideo(release, "media", needed)
         self._of_videos = ByVideo(release, "videos", _FACTS)
         self._media: dict[str, dict[str, Any]] = {}
         self._videos: dict[str, dict[str, Any]] = {}

@@ -54,11 +54,6 @@ class Maker:
             )  # fmt: skip
         except ValueError as error:
             raise UntellableError("sparse_frames", f"{clip.path.name}: {error}") from error
-        width, height = self.seen.size_px
-        if self.profile.box_space == "resized_px":
-            self.space = BoxSpace("resized_px", width, height)
-        else:
-            self.space = BoxSpace(self.profile.box_space)
 
     def row(self, question: dict[str, Any], hard: DifficultyRow | None) -> TrainingRow:
         """Return the row of a question.
@@ -85,6 +80,7 @@ class Maker:
             )
         return TrainingRow(
             **self.common,
+            frame_indices=self.seen.frame_indices,
             sample_id=question["question_id"],
             video_id=question["video_id"],
             task=truth.task,
@@ -107,8 +103,14 @@ class Maker:
         )
 
     @cached_property
+    def space(self) -> BoxSpace:
+        """The space of the boxes that the model writes."""
+        kind = self.profile.box_space
+        return BoxSpace(kind, *self.seen.size_px) if kind == "resized_px" else BoxSpace(kind)
+
+    @cached_property
     def common(self) -> dict[str, Any]:
-        """What all rows of the video have in common, by column."""
+        """What all rows of the video have in common beside its frames, by column."""
         clip, seen = self.clip, self.seen
         return {
             "release": self.release.name,
@@ -124,11 +126,10 @@ class Maker:
             "has_audio": clip.has_audio,
             "clip_start_s": 0.0,
             "clip_end_s": clip.duration_s,
-            "box_space": self.space.kind,
+            "box_space": self.profile.box_space,
             "model_width": seen.size_px[0],
             "model_height": seen.size_px[1],
-            "frames_fps": round(len(seen.frame_indices) / clip.duration_s, 6),
-            "frame_indices": seen.frame_indices,
+            "frames_fps": round(seen.count / clip.duration_s, 6),
             "vision_tokens": seen.tokens,
             "vision_tokens_profile": profile_text(self.profile, self.config),
         }
@@ -137,7 +138,7 @@ class Maker:
     def told(self) -> str:
         """The sentence on what the model is given."""
         length = f"It is {self.clip.duration_s:.1f} s long;"
-        count = len(self.seen.frame_indices)
+        count = self.seen.count
         if self.config.dialect == "trl":
             times = ", ".join(f"{time:.1f}" for time in self.seen.times_s(self.clip.fps))
             return f"{length} the {count} pictures are its frames at {times} seconds."

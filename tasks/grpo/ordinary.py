@@ -1,14 +1,12 @@
 """Puts the rows of ordinary questions together by columns, for videos that are open.
 
-Takes a chunk of questions and a maker a video; gives a table of `TrainingRow` and which questions
-it is about. The others are made, or refused, one at a time by `maker.py`.
+Takes a chunk of questions and a maker a video; gives their own halves of rows and which questions
+they are about. The others are made, or refused, one at a time by `maker.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from earshot.errors import ItemError
-from earshot.prompts.answering import train_prompt
 from earshot.rewards import score
-from earshot.schemas.question import Task
-from earshot.schemas.training import TrainingRow
 from earshot.tasks.grpo.bulk import Shown, table_of, tell
 from earshot.tasks.grpo.difficulty import Known
+from earshot.tasks.grpo.halves import OWN, TASKS, VIDEO, frame_lists
 from earshot.tasks.grpo.maker import MEDIA_TAGS, Maker
 
-TASKS: tuple[Task, ...] = get_args(Task)
 CHECKED = 256
 """One of so many answers is scored against its truth."""
-_HERE = "\0"
 
 Ints = npt.NDArray[np.int64]
 
@@ -39,16 +33,17 @@ def ordinary_rows(
     known: Known,
     known_at: Ints,
 ) -> tuple[Ints, pa.Table]:
-    """Return the numbers of the questions that are ordinary, ascending, and their rows.
+    """Return the numbers of the questions that are ordinary, ascending, and their rows of `OWN`.
 
     Args:
         asked: (n,) questions of a release.
         makers: of the videos, or why one is not open.
-        of_row: (n,) which of these videos each question is about.
+        of_row: (n,) which of these videos each question is about; a row says which of the open
+            ones.
         known: what stored rollouts say.
         known_at: (n,) where they say it; below 0: they say nothing.
     """
-    nothing = np.empty(0, np.int64), TrainingRow.ARROW.empty_table()
+    nothing = np.empty(0, np.int64), OWN.empty_table()
     opened = [maker for maker in makers if isinstance(maker, Maker)]
     if not opened:
         return nothing
@@ -77,15 +72,9 @@ def ordinary_rows(
     mine = asked.take(pa.array(rows)).combine_chunks()
     columns |= {name: mine[name] for name in ("video_id", "task", "branch", "split", "question")}
     columns["sample_id"], columns["options"] = mine["question_id"], mine["options"]
-    columns |= _of_videos(opened, place[rows])
     columns |= known.columns(known_at[rows])
-    told_of = pa.array([maker.told for maker in opened]).take(pa.array(place[rows]))
-    columns["system_prompt"] = _prompts(
-        columns["task"], opened, place[rows], columns["grid_step_s"], told_of
-    )
-    table = pa.table({field.name: columns[field.name] for field in TrainingRow.ARROW}).cast(
-        TrainingRow.ARROW
-    )
+    columns[VIDEO] = pa.array(place[rows], pa.int32())
+    table = pa.table({name: columns[name] for name in OWN.names}).cast(OWN)
     _check(table)
     return rows, table
 
@@ -100,47 +89,18 @@ def _has_tag(questions: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 def _shown(makers: Sequence[Maker]) -> Shown:
     first = makers[0].space
     pixels = first.kind == "resized_px"
-    frames = [np.array(maker.seen.frame_indices) for maker in makers]
+    frames = frame_lists(makers)
+    begins, ends = frames.offsets.to_numpy()[:-1], frames.offsets.to_numpy()[1:]
+    index = frames.values.to_numpy()
+    gaps = np.append(np.diff(index), 0)
+    gaps[ends - 1] = 0  # none from one film to the next
     fps = np.array([maker.clip.fps for maker in makers])
     return Shown(
         scale=np.array([m.seen.size_px if pixels else (1000, 1000) for m in makers], np.float64),
-        spacing_s=np.array([np.diff(each).max() for each in frames]) / fps,
-        last_s=np.array([each[-1] for each in frames]) / fps,
+        spacing_s=np.maximum.reduceat(gaps, begins) / fps,
+        last_s=index[ends - 1] / fps,
         box_space=first.kind,
     )
-
-
-def _of_videos(makers: Sequence[Maker], place: Ints) -> dict[str, Any]:
-    """Return the columns that all rows of a video have in common."""
-    at, schema = pa.array(place), TrainingRow.ARROW
-    return {
-        name: pa.array([maker.common[name] for maker in makers], schema.field(name).type).take(at)
-        for name in makers[0].common
-    }
-
-
-def _prompts(
-    tasks: pa.ChunkedArray, makers: Sequence[Maker], place: Ints, steps: pa.Array, told: pa.Array
-) -> pa.Array:
-    """Return the system prompts: what differs by task, size and step, around what differs else."""
-    sizes = np.array([maker.seen.size_px for maker in makers], np.float64)[place]
-    coded = pc.index_in(tasks, pa.array(TASKS)).to_numpy()
-    keys = np.column_stack([coded, sizes, np.asarray(steps)])
-    kinds, which = np.unique(keys, axis=0, return_inverse=True)
-    kind = makers[0].space.kind
-    parts = [
-        _around(TASKS[int(task)], kind, (int(wide), int(high)), float(step))
-        for task, wide, high, step in kinds.tolist()
-    ]
-    at = pa.array(which.reshape(-1))
-    before, behind = (pa.array([part[side] for part in parts]).take(at) for side in (0, 1))
-    return pc.binary_join_element_wise(before, told, behind, "")
-
-
-@lru_cache(maxsize=4096)
-def _around(task: Task, kind: str, size_px: tuple[int, int], step_s: float) -> tuple[str, str]:
-    before, _, behind = train_prompt(task, kind, size_px, step_s, _HERE).partition(_HERE)
-    return before, behind
 
 
 def _check(rows: pa.Table) -> None:

@@ -12,13 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from earshot.schemas.training import ExportConfig, ProfileName
 from earshot.schemas.tube import BoxSpaceName
+
+Ints = npt.NDArray[np.int64]
 
 RULE = "qwen-vl-utils-0.0.14"
 FRAME_FACTOR = 2
@@ -67,14 +70,21 @@ class Seen:
     """What the model sees of a video.
 
     Attributes:
-        frame_indices: frames of the file, from 0.
+        n_frames: of the file.
+        count: how many of them are seen.
         size_px: (width, height) of each.
         tokens: visual tokens of all, an estimate: versions of the processors differ.
     """
 
-    frame_indices: tuple[int, ...]
+    n_frames: int
+    count: int
     size_px: tuple[int, int]
     tokens: int
+
+    @cached_property
+    def frame_indices(self) -> tuple[int, ...]:
+        """The frames of the file that are seen, from 0."""
+        return tuple(seen_frames(np.array([self.n_frames]), np.array([self.count])).tolist())
 
     def times_s(self, fps: float) -> tuple[float, ...]:
         """Return when the frames are, in seconds."""
@@ -108,8 +118,6 @@ def see(
         ValueError: there are fewer than two frames, or a side is 200 times the other.
     """
     shown = frame_count(n_frames, fps, config.fps, config.min_frames, config.max_frames)
-    # As np.linspace(0, n_frames - 1, shown), at a fifth of its cost.
-    indices = np.rint(np.arange(shown) * ((n_frames - 1) / (shown - 1))).astype(int)
     limits = bounds(profile, config)
     top = _TOTAL_TOKENS * profile.factor**2 / shown * FRAME_FACTOR
     area = min(_VIDEO_MAX_TOKENS * profile.factor**2, top)
@@ -117,7 +125,16 @@ def see(
     size = smart_resize(width, height, profile.factor, limits.min_pixels, largest)
     a_frame = (size[0] // profile.factor) * (size[1] // profile.factor)
     images = shown if config.dialect == "trl" else shown // FRAME_FACTOR
-    return Seen(tuple(indices.tolist()), size, images * a_frame)
+    return Seen(n_frames, shown, size, images * a_frame)
+
+
+def seen_frames(n_frames: Ints, counts: Ints) -> Ints:
+    """Return the frames seen of films of `n_frames`, `counts` of each: uniform, first to last."""
+    begins = np.cumsum(counts) - counts
+    number = np.arange(counts.sum()) - np.repeat(begins, counts)
+    # As np.linspace(0, n_frames - 1, count) of each film.
+    found: Ints = np.rint(number * np.repeat((n_frames - 1) / (counts - 1), counts)).astype(int)
+    return found
 
 
 def frame_count(

@@ -1,7 +1,8 @@
 """Neutral training rows of a release's questions, or why a question is none.
 
 Takes a release and its footage; gives rows in the release's order, a chunk at a time, and a dropped
-row for every other question: in = rows + dropped.
+row for every other question: in = rows + dropped. Videos are opened one after the other, threads
+make the rows about them.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from earshot.errors import InputError, ItemError
 from earshot.schemas.ledger import REASONS
-from earshot.schemas.training import DroppedRow, ExportConfig, TrainingRow
+from earshot.schemas.training import DroppedRow, ExportConfig
+from earshot.tasks.grpo.ahead import ahead
 from earshot.tasks.grpo.difficulty import Known
 from earshot.tasks.grpo.footage import Footage
+from earshot.tasks.grpo.halves import OWN, VIDEO, common_half
 from earshot.tasks.grpo.maker import Maker
 from earshot.tasks.grpo.ordinary import ordinary_rows
 from earshot.tasks.releases.in_order import ByVideo, read_batches
@@ -32,13 +36,21 @@ _COLUMNS = (
 )  # fmt: skip
 
 Opened = Mapping[str, Maker | ItemError]
+# Questions, which of the videos each is about, these videos, and where rollouts are known of it.
+_Asked = tuple[pa.Table, pa.Array, Opened, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some of an export's rows (`TrainingRow`), and what was dropped between them."""
+    """Some of an export's rows, and what was dropped between them.
+
+    Attributes:
+        rows: own halves (`OWN`), each with its row of `common`.
+        common: what a video gives to its rows (`COMMON`).
+    """
 
     rows: pa.Table
+    common: pa.RecordBatch
     dropped: list[DroppedRow]
 
 
@@ -75,6 +87,7 @@ class RowMaker:
         self._out, self._scratch = out, scratch
         self._splits = ByVideo(release, "splits", ("split",))
         self._last: dict[str, Maker | ItemError] = {}
+        self._lost: dict[str, ItemError] = {}
         self._written = 0
 
     def chunks(self) -> Iterator[Chunk]:
@@ -84,20 +97,28 @@ class RowMaker:
             InputError: a video is at fault and `on_fault` is stop.
             ReleaseError: the release has no such split.
         """
-        for asked in read_batches(self._release, self._config.split, _COLUMNS, CHUNK_ROWS):
-            chunk = self._chunk(asked)
-            if len(chunk.dropped) + chunk.rows.num_rows != asked.num_rows:
+        for asked, opened, chunk in ahead(self._asked(), self._chunk):
+            whole = self._with_media(chunk, opened)
+            if len(whole.dropped) + whole.rows.num_rows != asked.num_rows:
                 raise RuntimeError(f"{asked.num_rows} questions went in, others came out")
-            yield chunk
+            yield whole
 
-    def _chunk(self, asked: pa.Table) -> Chunk:
-        coded = asked["video_id"].combine_chunks().dictionary_encode()
-        opened = self._open(coded.dictionary.to_pylist())
-        at = self._known.positions(asked["question_id"])
-        self.measured += int((at >= 0).sum())
-        numbers, fast = ordinary_rows(asked, list(opened.values()), coded.indices, self._known, at)
+    def _asked(self) -> Iterator[_Asked]:
+        """Yield questions with their videos opened."""
+        for asked in read_batches(self._release, self._config.split, _COLUMNS, CHUNK_ROWS):
+            coded = asked["video_id"].combine_chunks().dictionary_encode()
+            at = self._known.positions(asked["question_id"])
+            self.measured += int((at >= 0).sum())
+            yield asked, coded.indices, self._open(coded.dictionary.to_pylist()), at
+
+    def _chunk(self, given: _Asked) -> tuple[pa.Table, Opened, Chunk]:
+        """Return the rows of questions; changes nothing of this object, for threads call it."""
+        asked, of_row, opened, at = given
+        makers = [maker for maker in opened.values() if isinstance(maker, Maker)]
+        place = {maker: number for number, maker in enumerate(makers)}
+        numbers, fast = ordinary_rows(asked, list(opened.values()), of_row, self._known, at)
         dropped: list[DroppedRow] = []
-        made: list[TrainingRow] = []
+        made: list[dict[str, Any]] = []
         kept: list[int] = []
         others = np.setdiff1d(np.arange(asked.num_rows), numbers)
         for number, question in zip(others, asked.take(others).to_pylist(), strict=True):
@@ -107,16 +128,17 @@ class RowMaker:
                 continue
             try:
                 hard = self._known.find(question["question_id"])
-                made.append(maker.row(question, hard))
+                row = maker.row(question, hard).model_dump()
+                made.append({**row, VIDEO: place[maker]})
                 kept.append(int(number))
             except ItemError as fault:
                 dropped.append(_dropped(question, fault))
-        slow = pa.Table.from_pylist([row.model_dump() for row in made], schema=TrainingRow.ARROW)
+        slow = pa.Table.from_pylist(made, schema=OWN)
         rows = slow if not len(numbers) else fast
         if len(numbers) and made:
             order = np.argsort(np.concatenate([numbers, kept]), kind="stable")
             rows = pa.concat_tables([fast, slow]).combine_chunks().take(order)
-        return self._with_media(rows, dropped, opened)
+        return asked, opened, Chunk(rows, common_half(makers), dropped)
 
     def _open(self, ids: list[str]) -> Opened:
         """Return each video opened, or why it is not; the last ones may be asked for again."""
@@ -140,8 +162,9 @@ class RowMaker:
         self._last = dict(list(found.items())[-1:])
         return found
 
-    def _with_media(self, rows: pa.Table, dropped: list[DroppedRow], opened: Opened) -> Chunk:
+    def _with_media(self, chunk: Chunk, opened: Opened) -> Chunk:
         """Write the media of the rows; where that fails the rows of the video are dropped."""
+        rows, dropped = chunk.rows, chunk.dropped
         for video_id, maker in opened.items():
             if isinstance(maker, ItemError) or not (maker.has_sound or maker.has_images):
                 continue
@@ -149,17 +172,17 @@ class RowMaker:
             if not pc.any(is_its).as_py() or video_id in self.frames or video_id in self.sounds:
                 continue
             try:
-                self._write_media(video_id, maker)
+                if video_id not in self._lost:
+                    self._write_media(video_id, maker)
             except ItemError as fault:
                 _stop(fault, video_id, self._config)
+                self._lost[video_id] = fault
+            if video_id in self._lost:
                 lost = rows.filter(is_its).select(["sample_id", "video_id", "task"])
                 lost = lost.rename_columns(["question_id", "video_id", "task"])
-                dropped += [_dropped(row, fault) for row in lost.to_pylist()]
+                dropped += [_dropped(row, self._lost[video_id]) for row in lost.to_pylist()]
                 rows = rows.filter(pc.invert(is_its))
-                self._last = {
-                    name: fault if name == video_id else m for name, m in self._last.items()
-                }
-        return Chunk(rows, dropped)
+        return Chunk(rows, chunk.common, dropped)
 
     def _write_media(self, video_id: str, maker: Maker) -> None:
         number = f"{self._written:06d}"

@@ -1,4 +1,4 @@
-"""Brings rows into the order of a plan without holding them: takes tables, gives tables.
+"""Rows on the disk: brought into the order of a plan, or found by number, without holding them.
 
 Rows are written to the disk as they are made; a plan made of their numbers then deals them to
 buckets, each of which is sorted on its own. Holds a bucket, and some bytes a row for the plan.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-BUCKET_ROWS = 8_192
+BUCKET_ROWS = 4_096
 MOST_BUCKETS = 200
 _PLACE = "__place"
 
@@ -98,3 +99,44 @@ class Spool:
 
     def _bucket(self, number: int) -> Path:
         return self._folder / f"bucket-{number}.arrow"
+
+
+class Lookup:
+    """Rows on the disk, found by their numbers once all are there; no copy of them is held.
+
+    Args:
+        path: of its file.
+        schema: of the rows.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        self._out = pa.ipc.new_stream(str(path), schema)
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write rows behind those that are there."""
+        self._out.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        """Write no more."""
+        self._out.close()
+
+    def take(self, numbers: Ints) -> pa.Table:
+        """Return the rows of some numbers, in their order."""
+        order = np.argsort(numbers, kind="stable")
+        rising, found, at = numbers[order], [], 0
+        for batch in self._batches:
+            low, high = np.searchsorted(rising, [at, at + batch.num_rows])
+            if low < high:
+                found.append(batch.take(pa.array(rising[low:high] - at)))
+            at += batch.num_rows
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return pa.Table.from_batches(found, self._schema).combine_chunks().take(pa.array(back))
+
+    @cached_property
+    def _batches(self) -> list[pa.RecordBatch]:
+        self.close()
+        return list(pa.ipc.open_stream(pa.memory_map(str(self._path))))

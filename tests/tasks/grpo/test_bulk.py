@@ -20,6 +20,7 @@ from earshot.schemas.truth import Truth, TruthObject, TruthTube
 from earshot.tasks.grpo.bulk import Shown, tell
 from earshot.tasks.grpo.difficulty import Known, Rollouts, measure
 from earshot.tasks.grpo.footage import LIMIT_S, Footage
+from earshot.tasks.grpo.halves import VIDEO, common_half, whole_rows
 from earshot.tasks.grpo.maker import Maker
 from earshot.tasks.grpo.ordinary import ordinary_rows
 from earshot.tasks.grpo.truths import in_space, render
@@ -146,6 +147,8 @@ def test_whole_rows_are_alike(release, films, profile):
     at = known.positions(questions["question_id"])
     numbers, table = ordinary_rows(questions, makers, coded.indices, known, at)
     assert numbers.tolist() == list(range(18))
-    for question, row in zip(questions.to_pylist(), from_table(TrainingRow, table), strict=True):
+    common = pa.Table.from_batches([common_half(makers)]).take(table[VIDEO])
+    rows = from_table(TrainingRow, whole_rows(table, common))
+    for question, row in zip(questions.to_pylist(), rows, strict=True):
         maker = makers[ids.index(question["video_id"])]
         assert row == maker.row(question, known.find(question["question_id"]))

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from earshot.errors import InputError
+from earshot.errors import InputError, ItemError
 from earshot.media.encode import write_mp4
 from earshot.rewards import score
 from earshot.schemas.arrow import from_table
@@ -27,6 +27,7 @@ from earshot.schemas.training import DroppedRow, ExportConfig, TrainingRow
 from earshot.schemas.truth import Truth
 from earshot.schemas.video import Video
 from earshot.tasks.grpo.export import export
+from earshot.tasks.grpo.footage import Clip, Footage
 from earshot.tasks.grpo.plan import plan_digest
 from earshot.tasks.publish_release.publish import publish
 from earshot.tasks.releases import Release
@@ -144,6 +145,37 @@ def test_same_seed_same_bytes(verl, release, films, tmp_path):
     assert other.plan_digest != again.plan_digest
     with pytest.raises(InputError, match="is there already"):
         export(release, films, tmp_path / "a", config())
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_threads_change_nothing(verl, release, films, tmp_path, monkeypatch, threads):
+    """Chunks of two questions and buckets of five rows, made at once or in turn: the same files."""
+    monkeypatch.setattr("earshot.tasks.grpo.ahead.THREADS", threads)
+    monkeypatch.setattr("earshot.tasks.grpo.rows.CHUNK_ROWS", 2)
+    monkeypatch.setattr("earshot.tasks.grpo.spool.BUCKET_ROWS", 5)
+    export(release, films, tmp_path / "out", config(ranks=2))
+    for name in ("rows", "train", "plan", "dropped"):
+        ours, whole = (
+            pq.read_table(out / f"{name}.parquet") for out in (tmp_path / "out", verl[0])
+        )
+        assert ours.equals(whole)
+
+
+def test_sound_that_fails_drops_its_video_from_all_chunks(release, films, tmp_path, monkeypatch):
+    """Chunks of one question: those that were made ahead of the fault are dropped for it too."""
+    monkeypatch.setattr("earshot.tasks.grpo.rows.CHUNK_ROWS", 1)
+    write = Footage.write_sound
+
+    def fails(footage: Footage, clip: Clip, out: Path) -> None:
+        if clip.uri.endswith("v000.mp4"):
+            raise ItemError("decode_error", "broken off")
+        write(footage, clip, out)
+
+    monkeypatch.setattr(Footage, "write_sound", fails)
+    asked = config("ms-swift", "qwen2_5_omni", batch_prompts=3)
+    manifest = export(release, films, tmp_path / "out", asked)
+    assert manifest.dropped == {"decode_error": 3}
+    assert {row.video_id for row in dropped_of(tmp_path / "out")} == {"v000"}
 
 
 def test_thousandths_for_qwen3(release, films, tmp_path):

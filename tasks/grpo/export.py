@@ -16,11 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-<<<<<<< HEAD
-from typing import Any, TypeVar, get_args
-=======
-from typing import TypeVar
->>>>>>> export
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +29,7 @@ from earshot.errors import InputError
 from earshot.media.child import Worker
 from earshot.prompts.answering import train_prompt_version
 from earshot.rewards import WEIGHTS
-<<<<<<< HEAD
 from earshot.schemas.ledger import REASONS
-from earshot.schemas.question import Task
-=======
->>>>>>> export
 from earshot.schemas.release import MANIFEST
 from earshot.schemas.training import (
     DifficultyUse,

@@ -80,7 +80,7 @@ format: $(STAMP)
 
 # mypy and import-linter do not see through the mapped editable install: they read the built wheel.
 check: lint
-	rm -rf $(CHECK) && mkdir -p $(CHECK)
+	rm -rf build/lib $(CHECK) && mkdir -p $(CHECK)
 	$(BIN)/uv build --quiet --wheel --out-dir $(CHECK)/dist .
 	$(BIN)/python -m tests.wheel_contents $(CHECK)/dist
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(CHECK)/venv

@@ -5,26 +5,32 @@ Takes an opened `Run`; gives a report that the command line prints and flows ret
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pyarrow as pa
 
+from earshot.errors import ReleaseError
 from earshot.schemas.arrow import table_schema
 from earshot.schemas.base import Record
 from earshot.schemas.ledger import NOT_BUILT, STATUSES
-from earshot.schemas.question import Question
+from earshot.schemas.question import Question, Task
 from earshot.schemas.release import Absent, LedgerCount, ReleaseCost
 from earshot.schemas.request import BuildRequest
 from earshot.store.inspection_report import people_work, rejected_questions, report
 from earshot.store.ledger import StageCount
+from earshot.store.plan import StagePlan
 from earshot.store.requests import RequestCounts
 from earshot.store.runner import fatal
+from earshot.store.stage import Estimate
 from earshot.tasks.pipeline import ANNOTATE, PUBLISH, Run, Session, open_run, run_plain
-from earshot.tasks.publish_release.publish import Publication, publish
+from earshot.tasks.publish_release.publish import Publication, foresee, publish
 from earshot.tasks.publish_release.source import STAGE_KINDS, ReleaseSource
 from earshot.tasks.publish_release.spool import collected, videos_of
+
+if TYPE_CHECKING:
+    from earshot.tasks.publish_release.text_only import TextOnly
 
 
 @dataclass(frozen=True)
@@ -138,20 +144,86 @@ def publish_session(
     """
     source = release_source(session, counts)
     config = session.build.config
-    text_only = None
-    if config.release.text_only_questions:
-        from earshot.tasks.publish_release.text_only import TextOnly
-
-        text_only = TextOnly(config.llm, session.workspace.requests)
     try:
         return publish(
-            source, to or session.workspace.releases, config.release, text_only=text_only
+            source,
+            to or session.workspace.releases,
+            config.release,
+            text_only=_text_only(session),
         )
     except OSError as error:
         said = fatal(error, session.workspace.root)
         if said is None:
             raise
         raise said from error
+
+
+@dataclass(frozen=True)
+class TextOnlyPlan:
+    """What publication will take of the model that answers test questions without the video.
+
+    Attributes:
+        model: its name.
+        videos: at most so many still get questions, or get them anew.
+        most: test questions of each task that are asked at most.
+        cost: about the questions that there are.
+        cost_behind: at most what those to come will cost on top.
+        trouble: why the questions that there are could not be looked at.
+    """
+
+    model: str
+    videos: int
+    most: int
+    cost: Estimate
+    cost_behind: Estimate
+    trouble: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked, as far as is known."""
+        return bool(self.cost.calls or self.cost_behind.calls)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `earshot plan --json` prints."""
+        costs = {"cost": vars(self.cost), "cost_behind": vars(self.cost_behind)}
+        return {**vars(self), **costs}
+
+
+def plan_text_only(run: Run, plans: Sequence[StagePlan]) -> TextOnlyPlan | None:
+    """Return what a publication after some plans' work asks; None where it asks nobody.
+
+    Raises:
+        ConfigError: an exclusion list can't be read.
+    """
+    session, config = run.session, run.session.build.config
+    text_only, most = _text_only(session), config.release.text_only_questions
+    if text_only is None or not run.publishes:
+        return None
+    videos = sum(len(one.todo) + one.behind for one in plans if one.stage in PUBLISH)
+    cost, trouble = Estimate(), None
+
+    def look() -> Estimate:
+        source = release_source(session, [])
+        return foresee(source, session.workspace.releases, config.release, text_only)
+
+    try:
+        cost = session.snapshot.steady(look)
+    except ReleaseError as error:
+        trouble = str(error)
+    left = len(get_args(Task)) * most - cost.calls if videos or trouble else 0
+    return TextOnlyPlan(
+        config.llm.model, videos, most, cost, text_only.estimate_unseen(left), trouble
+    )
+
+
+def _text_only(session: Session) -> TextOnly | None:
+    """Return the model that sees no video; its client is imported only where one is asked."""
+    config = session.build.config
+    if not config.release.text_only_questions:
+        return None
+    from earshot.tasks.publish_release.text_only import TextOnly
+
+    return TextOnly(config.llm, session.workspace.requests)
 
 
 def release_source(session: Session, counts: list[StageCount]) -> ReleaseSource:

@@ -6,6 +6,7 @@ changes a version that is there; content that is published already makes no new 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +27,13 @@ from earshot.schemas.release import (
     RewardWeights,
     SystemPrompts,
 )
+from earshot.store.stage import Estimate
 from earshot.tasks.publish_release import card, croissant, semver
 from earshot.tasks.publish_release.answered import FineRows, blind_rows
 from earshot.tasks.publish_release.baselines import Baselines, measure, over_limit
 from earshot.tasks.publish_release.contents import Contents, assemble
 from earshot.tasks.publish_release.diff import ReleaseDiff, compare
-from earshot.tasks.publish_release.exclusions import Overlap, find_overlaps, read_lists
+from earshot.tasks.publish_release.exclusions import Listed, Overlap, find_overlaps, read_lists
 from earshot.tasks.publish_release.facts import read_facts
 from earshot.tasks.publish_release.files import list_files, write_json
 from earshot.tasks.publish_release.gates import Offence, check_answers, check_gates, count_gates
@@ -76,6 +78,22 @@ class Publication:
     warnings: tuple[str, ...]
     removed: tuple[str, ...]
     count: LedgerCount
+
+
+def foresee(
+    source: ReleaseSource, out: Path | str, config: ReleaseConfig, text_only: TextOnly
+) -> Estimate:
+    """Return what `publish` of this source will take of the model that sees no video.
+
+    Args: as of `publish`; nothing is written.
+
+    Raises:
+        ReleaseError: the last version can't be read, or the quotas can't be solved.
+        ConfigError: an exclusion list can't be read.
+    """
+    previous = open_shelf(out, config.name).latest()
+    contents, tally = _gather(source, previous, config, read_lists(config.exclusion_lists))
+    return text_only.estimate(FineRows(contents, tally, "test"), config.text_only_questions)
 
 
 @dataclass(frozen=True)
@@ -152,12 +170,8 @@ def _draft(
 ) -> _Draft:
     """Assemble the next version and lead it through the gates."""
     previous = shelf.latest()
-    version = previous.head.version + 1 if previous else 1
     lists = read_lists(config.exclusion_lists)
-    before = previous.read("splits.parquet") if previous else None
-    contents = assemble(source, before, version, config, lists)
-    durations_s = dict(values_of(contents.videos, ["video_id", "duration_s"]))
-    tally = Tally.of(read_facts(contents.questions, durations_s, config))
+    contents, tally = _gather(source, previous, config, lists)
     asked = frozenset(videos_of(contents.questions))
     overlaps = find_overlaps(lists, contents.videos, asked, contents.dropped)
     blind = (*measure(tally).rows, *blind_rows(contents, tally))
@@ -175,11 +189,28 @@ def _draft(
         overlaps=overlaps,
         baselines=baselines,
         offences=offences,
-        version=version,
+        version=_next(previous),
         digest=content_digest(contents.tables, config.licence),
         previous=previous,
         now=now,
     )
+
+
+def _gather(
+    source: ReleaseSource,
+    previous: Published | None,
+    config: ReleaseConfig,
+    lists: Sequence[Listed],
+) -> tuple[Contents, Tally]:
+    """Return what the version after `previous` holds, and what its questions come to."""
+    before = previous.read("splits.parquet") if previous else None
+    contents = assemble(source, before, _next(previous), config, lists)
+    durations_s = dict(values_of(contents.videos, ["video_id", "duration_s"]))
+    return contents, Tally.of(read_facts(contents.questions, durations_s, config))
+
+
+def _next(previous: Published | None) -> int:
+    return previous.head.version + 1 if previous else 1
 
 
 def _write(draft: _Draft, folder: Path, warnings: tuple[str, ...]) -> None:

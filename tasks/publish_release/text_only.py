@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 
@@ -22,8 +22,11 @@ from earshot.rewards.metrics import mean_values
 from earshot.schemas.base import digest_of
 from earshot.schemas.config import LlmConfig
 from earshot.schemas.question import Task
+from earshot.store.requests import request_store
+from earshot.store.stage import Estimate
 from earshot.tasks.llm.ask import AnswerForm, Ask
-from earshot.tasks.llm.rounds import Chat, Group, Settled, settle
+from earshot.tasks.llm.estimate import Estimator
+from earshot.tasks.llm.rounds import Chat, Group, Settled, estimate, settle
 from earshot.tasks.publish_release.baselines import TEXT_ONLY, Baseline, Metric
 from earshot.tasks.score_answers.groups import measure_as
 from earshot.tasks.score_answers.read import Asked
@@ -34,6 +37,12 @@ METRICS: dict[Task, tuple[Metric, ...]] = {
     "spatial": ("object_f1", "m_vIoU"),
     "spatio_temporal": ("m_tIoU", "m_vIoU"),
 }
+_UNSEEN = Asked(
+    question_id="", video_id="", split="test", task="temporal", branch=None, question="?" * 200,
+    answer="", truth_json="", box_space="norm", span_s=None, step_s=1.0, duration_s=60.0,
+    size_px=(1920, 1080), labels=(), n_events=0,
+)  # fmt: skip
+"""What a question is taken for that isn't made yet: those of the packs are shorter."""
 
 
 class _Guess(BaseModel):
@@ -68,7 +77,7 @@ class TextOnly:
             EndpointError: if the endpoint refuses every request.
         """
         chosen = _sample(test, most)
-        groups = [Group(one.question_id, (self._chat(one),)) for one in chosen]
+        groups = self._groups(chosen)
         settled = {each.group.video_id: each for each in settle(groups, self.llm, self.folder)}
         _refuse_open(settled.values())
         completions = {
@@ -83,8 +92,23 @@ class TextOnly:
             for row in self._rows(task, [one for one in chosen if one.task == task], completions)
         )
 
-    def _chat(self, one: Asked) -> Chat[str]:
-        return Chat(one.question_id, ask_about(one, self.llm), _read)
+    def estimate(self, test: Iterable[Asked], most: int) -> Estimate:
+        """Return what `rows` will cost: what the cache answers is no call."""
+        return estimate(self._groups(_sample(test, most)), STEP, self.llm, self.folder)
+
+    def estimate_unseen(self, calls: int) -> Estimate:
+        """Return at most what so many calls will cost about questions that aren't made yet."""
+        longest = max(
+            ask_about(replace(_UNSEEN, task=task), self.llm).text_bytes for task in METRICS
+        )
+        estimator = Estimator.of(request_store(self.folder), STEP, self.llm)
+        return estimator.estimate(self.llm, calls, calls * longest)
+
+    def _groups(self, chosen: Sequence[Asked]) -> list[Group[str]]:
+        return [
+            Group(one.question_id, (Chat(one.question_id, ask_about(one, self.llm), _read),))
+            for one in chosen
+        ]
 
     def _rows(
         self, task: Task, questions: Sequence[Asked], completions: dict[str, str | None]

@@ -83,6 +83,7 @@ def plan(
 ) -> None:
     """Say what a build would do and cost; does nothing."""
     from earshot.store.plan import notes
+    from earshot.tasks.build import plan_text_only
     from earshot.tasks.pipeline import open_run
 
     request = request_of(input, workspace, config, start, to, only, force, items, llm_mode)
@@ -93,13 +94,17 @@ def plan(
     }
     run = open_run(request.model_copy(update=told), keep=False)
     plans = run.plan()
+    text_only = plan_text_only(run, plans)
     if json:
-        show.print_json({"stages": [one.to_json() for one in plans]})
+        told_of = {"text_only": text_only.to_json()} if text_only else {}
+        show.print_json({"stages": [one.to_json() for one in plans], **told_of})
         return
     show.print_plan(plans)
+    if text_only:
+        show.print_text_only(text_only)
     for note in notes(plans):
         show.console.print(f"note: {note}")
-    if not any(one.todo or one.blocked for one in plans):
+    if not any(one.todo or one.blocked for one in plans) and not (text_only and text_only.asks):
         show.console.print("everything is fresh: a build has nothing to do")
 
 

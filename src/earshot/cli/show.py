@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from earshot.store.plan import StagePlan
     from earshot.store.runlog import Listener
     from earshot.store.stage import Estimate
+    from earshot.tasks.build import TextOnlyPlan
 
 # No markup: captions, paths and messages hold square brackets that rich would read as tags.
 console = Console(highlight=False, markup=False)
@@ -70,15 +71,32 @@ def print_plan(plans: Sequence[StagePlan]) -> None:
     for one in plans:
         for why, number in one.stale.items():
             console.print(f"{one.stage}: {number} stale because of {why}")
-        if cost := _cost(one.cost):
-            console.print(f"{one.stage}: costs {cost}", soft_wrap=True)
-        if cost := _cost(one.cost_behind):
-            more = "on top " if one.cost.calls else ""
-            console.print(
-                f"{one.stage}: costs {more}at most, for what comes behind, {cost}", soft_wrap=True
-            )
-        if basis := one.cost.basis or one.cost_behind.basis:
-            console.print(f"{one.stage}: {basis}", soft_wrap=True)
+        _print_costs(one.stage, one.cost, one.cost_behind)
+
+
+def print_text_only(one: TextOnlyPlan) -> None:
+    """Print what publication will ask the model that sees no video, and what it will cost."""
+    name = "release, text only"
+    if not one.asks:
+        say(f"{name}: costs 0 calls: {one.model} has answered every question that is asked")
+    _print_costs(name, one.cost, one.cost_behind)
+    if one.trouble:
+        say(f"{name}: the questions that there are could not be looked at: {one.trouble}")
+    if one.videos:
+        say(
+            f"{name}: up to {one.videos} videos still get their questions; how many of test there "
+            f"will be is not known, {one.most} of each task are asked at most"
+        )
+
+
+def _print_costs(name: str, cost: Estimate, behind: Estimate) -> None:
+    if text := _cost(cost):
+        say(f"{name}: costs {text}")
+    if text := _cost(behind):
+        more = "on top " if cost.calls else ""
+        say(f"{name}: costs {more}at most, for what comes behind, {text}")
+    if basis := cost.basis or behind.basis:
+        say(f"{name}: {basis}")
 
 
 def new_table() -> Table:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from earshot.cli import app
 from earshot.errors import EndpointError, ReleaseError
 from earshot.schemas.config import LlmConfig, Price, ReleaseConfig
 from earshot.schemas.question import Question
@@ -122,3 +124,66 @@ def test_without_the_setting_nobody_is_asked(llm: Make, server: LlmServer, tmp_p
     card = _publish(llm(), tmp_path, text_only_questions=0)
     assert server.requests == []
     assert "(none was asked: `release.text_only_questions` is 0)" in card
+
+
+@pytest.fixture
+def command(server: LlmServer, tmp_path: Path) -> Callable[..., str]:
+    """The command line over a sample world all of whose videos are of test."""
+    assert CliRunner().invoke(
+        app, ["sample", "--out", str(tmp_path / "sample"), "--videos", "2"]
+    ).exit_code == 0  # fmt: skip
+    (tmp_path / "c.toml").write_text(
+        "[questions]\ntest_share = 0.999\nvalidation_share = 0\n"
+        "[release]\ntext_only_questions = 2\n"
+        f'[llm]\nendpoint = "{server.url}"\nkey_env = "TEST_LLM_KEY"\nmodel = "gpt-4o-mini"\n'
+    )
+    server.answer = lambda body: _says("no idea")
+
+    def run(name: str, *more: str) -> str:
+        manifest = tmp_path / "sample/input/manifest.jsonl"
+        options = ["-i", str(manifest), "-w", str(tmp_path / "w"), "-c", str(tmp_path / "c.toml")]
+        done = CliRunner().invoke(app, [name, *options, *more])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return run
+
+
+def test_the_plan_says_what_publication_will_ask(
+    command: Callable[..., str], server: LlmServer, tmp_path: Path
+) -> None:
+    """A bound before there are questions, then just so many calls, then none; nothing where off."""
+
+    def planned() -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(command("plan", "--json"))["text_only"]
+        return told
+
+    first = planned()
+    assert (first["videos"], first["cost"]["calls"], first["cost_behind"]["calls"]) == (2, 0, 6)
+    shown = command("plan")
+    assert "release, text only: costs at most, for what comes behind, 6 calls, " in shown
+    assert "up to 2 videos still get their questions" in shown
+    assert "text_only" not in json.loads(command("plan", "--json", "--to", "questions"))
+    assert "text only" not in command("plan", "--to", "questions")
+
+    command("build", "--no-prefect", "--no-release")
+    then = planned()
+    cost = then["cost"]
+    assert (then["videos"], then["cost_behind"]["calls"]) == (0, 0)
+    assert 0 < cost["usd_low"] < cost["usd"] < cost["usd_high"] < first["cost_behind"]["usd_high"]
+    shown = command("plan")
+    assert f"release, text only: costs {cost['calls']} calls, {cost['tokens']} tokens, " in shown
+    assert "nothing to do" not in shown
+    assert server.requests == []
+
+    command("build", "--no-prefect")
+    assert len(server.requests) == cost["calls"] > 0
+    assert planned()["cost"]["calls"] == 0
+    shown = command("plan")
+    assert "release, text only: costs 0 calls" in shown
+    assert "nothing to do" in shown
+
+    (tmp_path / "w/releases/earshot-v1/manifest.json").write_text("torn")
+    shown = command("plan")
+    assert "release, text only: costs at most, for what comes behind, 6 calls, " in shown
+    assert "release, text only: the questions that there are could not be looked at: " in shown

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,9 @@ _FLOOR = 1e-6
 _S_UNITS = 2**52
 _GAIN_UNITS = 2**8
 """Sums of s that differ by less than 2**-44 a gained frame are one sum: floats can't tell them."""
+
+_DRAWN_AT_ONCE = 1_000_000
+"""Counts of videos that are drawn for the bootstrap at a time: 8 MB."""
 
 Values = Mapping[str, float | None]
 
@@ -137,14 +140,29 @@ def summarise(measured: Iterable[Measured]) -> dict[Task, Summary]:
 
 def mean_values(values: Iterable[Values]) -> dict[str, float | None]:
     """Return the mean of every metric over the questions where it applies; None without any."""
-    columns: dict[str, array[float]] = {}
+    means = Means()
     for row in values:
+        means.add(row)
+    return means.values()
+
+
+class Means:
+    """The mean of every metric over questions that come one by one."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, array[float]] = {}
+
+    def add(self, row: Values) -> None:
+        """Take in the metrics of a question; None = does not apply."""
         for name, value in row.items():
-            columns.setdefault(name, array("d")).extend(() if value is None else (value,))
-    return {
-        name: math.fsum(column) / len(column) if column else None
-        for name, column in columns.items()
-    }
+            self._columns.setdefault(name, array("d")).extend(() if value is None else (value,))
+
+    def values(self) -> dict[str, float | None]:
+        """Return the means so far; None where a metric never applied."""
+        return {
+            name: math.fsum(column) / len(column) if column else None
+            for name, column in self._columns.items()
+        }
 
 
 def am_and_lgm(summaries: Mapping[Task, Summary]) -> dict[str, float | None]:
@@ -201,8 +219,14 @@ def bootstrap(
         [[_sum_and_count(rows, name) for name in names] for rows in videos], dtype=np.float64
     ).reshape(len(videos), len(names), 2)
     random = np.random.default_rng(seed)
-    draws = random.multinomial(len(videos), np.full(len(videos), 1 / len(videos)), n_draws)
-    totals = np.einsum("dv,vmk->dmk", draws, table)
+    share = np.full(len(videos), 1 / len(videos))
+    totals = np.concatenate(
+        [
+            # A hundred thousand videos drawn a thousand times at once would take a gigabyte.
+            np.einsum("dv,vmk->dmk", random.multinomial(len(videos), share, number), table)
+            for number in _parts(n_draws, max(1, _DRAWN_AT_ONCE // len(videos)))
+        ]
+    )
     tail = 50 * (1 - level)
     intervals: dict[str, tuple[float, float] | None] = {}
     for position, name in enumerate(names):
@@ -211,6 +235,12 @@ def bootstrap(
         low_high = np.percentile(means, [tail, 100 - tail]) if means.size else None
         intervals[name] = None if low_high is None else (float(low_high[0]), float(low_high[1]))
     return intervals
+
+
+def _parts(total: int, most: int) -> Iterator[int]:
+    """Yield numbers up to `most` that sum to `total`."""
+    for at in range(0, total, most):
+        yield min(most, total - at)
 
 
 def _sum_and_count(rows: Iterable[Values], name: str) -> tuple[float, int]:

@@ -78,7 +78,7 @@ def answer_questions(
         EarshotError: the endpoint refuses every question.
     """
     benchmark = read_release(release)
-    questions = benchmark.of_split(split)
+    questions = tuple(benchmark.of_split(split))
     prompts = benchmark.system_prompts
     if prompts is None:
         raise InputError(

@@ -28,7 +28,7 @@ from earshot.rewards.grammar import (
     make_line,
     render,
 )
-from earshot.rewards.metrics import mean_values
+from earshot.rewards.metrics import Means
 from earshot.rewards.result import Mode
 from earshot.schemas.question import Task
 from earshot.schemas.truth import Truth
@@ -80,17 +80,18 @@ def score_baselines(
     """Return the score of each blind answer to the tasks that `questions` ask.
 
     Args:
-        train: gone through once.
-        questions: gone through once an answer: no iterator, and never held as a whole here.
+        train, questions: gone through once, and never held as a whole here.
         mode: of the scores.
     """
-    asked = {one.task for one in questions}
     truths = ((one, truth) for one in train if (truth := _truth(one)) is not None)
-    return tuple(
-        _score(blind, (one for one in questions if one.task == blind.task), mode)
-        for blind in blind_answers(truths)
-        if blind.task in asked
-    )
+    blinds = [(blind, Means()) for blind in blind_answers(truths)]
+    asked: set[Task] = set()
+    for one in questions:
+        asked.add(one.task)
+        for blind, means in blinds:
+            if blind.task == one.task and blind.answer is not None:
+                means.add(measure_as(mode, one.task, blind.answer(one), one.truth_json).values)
+    return tuple(_scored(blind, means) for blind, means in blinds if blind.task in asked)
 
 
 class _Searched:
@@ -279,18 +280,13 @@ def _lines(asked: Asked, span_s: tuple[float, float], box: Box) -> tuple[Line, .
     return tuple(make_line(time_s, edges, asked.box_space) for time_s in grid.times_s)
 
 
-def _score(blind: Blind, questions: Iterable[Asked], mode: Mode) -> BaselineScore:
-    answer, metrics = blind.answer, dict[str, float | None]()
-    if answer is not None:
-        metrics = mean_values(
-            measure_as(mode, one.task, answer(one), one.truth_json).values for one in questions
-        )
+def _scored(blind: Blind, means: Means) -> BaselineScore:
     return BaselineScore(
         task=blind.task,
         name=blind.name,
         said=blind.said,
         searched=blind.searched,
-        metrics=metrics,
+        metrics=means.values(),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from earshot.rewards.metrics import (
     Measured,
@@ -34,12 +35,15 @@ DURATIONS: tuple[tuple[float, str], ...] = (
 LONGER = "longer"
 DURATION_ORDER = (*(name for _, name in DURATIONS), LONGER)
 
+Groups = tuple[tuple[Dimension, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A question and its metrics."""
+    """The metrics of a question, and what it is grouped by: nothing of its texts is kept."""
 
-    asked: Asked
+    video_id: str
+    groups: Groups
     measured: Measured
 
 
@@ -48,7 +52,11 @@ def measure_all(
 ) -> list[Scored]:
     """Return the metrics of every question; one without a completion scores 0."""
     return [
-        Scored(one, measure_as(mode, one.task, completions.get(one.question_id), one.truth_json))
+        Scored(
+            one.video_id,
+            _groups(one.branch, one.labels, duration_group(one.duration_s), one.n_events),
+            measure_as(mode, one.task, completions.get(one.question_id), one.truth_json),
+        )
         for one in questions
     ]
 
@@ -84,8 +92,8 @@ def group_scores(scored: Sequence[Scored]) -> tuple[GroupScore, ...]:
     """
     members: dict[tuple[Task, Dimension, str], list[Scored]] = {}
     for each in scored:
-        for dimension, group in _groups(each.asked):
-            members.setdefault((each.asked.task, dimension, group), []).append(each)
+        for dimension, group in each.groups:
+            members.setdefault((each.measured.task, dimension, group), []).append(each)
     return tuple(_group_score(*key, members[key]) for key in sorted(members, key=_order))
 
 
@@ -100,14 +108,15 @@ def duration_group(duration_s: float) -> str:
     return next((name for end_s, name in DURATIONS if duration_s <= end_s), LONGER)
 
 
-def _groups(asked: Asked) -> list[tuple[Dimension, str]]:
-    groups: list[tuple[Dimension, str]] = [("all", "all")]
-    if asked.branch is not None:
-        groups.append(("branch", asked.branch))
-    groups += [("category", label) for label in asked.labels]
-    groups.append(("duration", duration_group(asked.duration_s)))
-    groups.append(("events", str(asked.n_events)))
-    return groups
+@lru_cache(maxsize=4096)  # hundreds of thousands of questions share a few
+def _groups(branch: str | None, labels: tuple[str, ...], duration: str, n_events: int) -> Groups:
+    return (
+        ("all", "all"),
+        *(() if branch is None else (("branch", branch),)),
+        *(("category", label) for label in labels),
+        ("duration", duration),
+        ("events", str(n_events)),
+    )
 
 
 _TASKS: tuple[Task, ...] = ("temporal", "spatial", "spatio_temporal")
@@ -130,7 +139,7 @@ def _group_score(
 ) -> GroupScore:
     by_video: dict[str, list[Values]] = {}
     for each in members:
-        by_video.setdefault(each.asked.video_id, []).append(each.measured.values)
+        by_video.setdefault(each.video_id, []).append(each.measured.values)
     summary = summarise(each.measured for each in members)[task]
     # Draws of one video are all alike: an interval without width would promise certainty.
     intervals = bootstrap(by_video, n_draws=DRAWS, level=LEVEL) if len(by_video) > 1 else {}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
@@ -25,6 +27,8 @@ from earshot.tasks.score_answers.record import SplitName
 
 NO_LABEL = "(none)"
 PROBLEMS_SHOWN = 10
+BATCH_ROWS = 4096
+"""Questions that are in memory at a time."""
 
 _COLUMNS = (
     "question_id", "video_id", "split", "task", "branch", "question", "answer", "truth_json",
@@ -61,28 +65,58 @@ class Asked:
     n_events: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class Questions(Iterable[Asked]):
+    """Questions of a release in the order of its files, read anew whenever they are gone through.
+
+    Few of them are in memory at a time.
+    """
+
+    folder: Path
+    paths: tuple[str, ...]
+    known: Known
+    split: SplitName = "all"
+
+    def __iter__(self) -> Iterator[Asked]:
+        """Yield them.
+
+        Raises:
+            InputError: a table is damaged, or lacks a column or a video.
+        """
+        for batch in self._batches(_COLUMNS):
+            yield from asked_of(pa.Table.from_batches([batch]), self.known)
+
+    def column(self, name: str) -> Iterator[str]:
+        """Yield what they have in a column of text."""
+        for batch in self._batches(("split", name) if name != "split" else ("split",)):
+            yield from batch.column(name).to_pylist()
+
+    def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for path in self.paths:
+            for batch in _read_batches(self.folder, path, columns):
+                is_all = self.split == "all"
+                yield batch if is_all else batch.filter(pc.equal(batch["split"], self.split))
+
+
+@dataclass(frozen=True)
 class Benchmark:
-    """The questions of a release, all splits, in the order of its files."""
+    """The questions of a release, all splits."""
 
     name: str
     version: int
     content_digest: str
-    questions: tuple[Asked, ...]
+    questions: Questions
     system_prompts: SystemPrompts | None = None
 
-    def of_split(self, split: SplitName) -> tuple[Asked, ...]:
+    def of_split(self, split: SplitName) -> Questions:
         """Return the questions of a split, or all of them.
 
         Raises:
             InputError: there are none.
         """
-        if split == "all":
-            found = self.questions
-        else:
-            found = tuple(one for one in self.questions if one.split == split)
-        if not found:
-            there = sorted({one.split for one in self.questions})
+        found = replace(self.questions, split=split)
+        if next(found.column("split"), None) is None:
+            there = sorted(set(self.questions.column("split")))
             raise InputError(
                 f"{self.name} v{self.version} has no question in split {split!r}; expected one of "
                 f"{', '.join([*there, 'all'])}: choose it with --split"
@@ -127,10 +161,8 @@ def read_release(folder: Path) -> Benchmark:
     videos = read_table(
         folder, "tables/videos.parquet", ("video_id", "duration_s", "width", "height")
     )
-    files = sorted(file.path for file in head.files if file.path.startswith("data/"))
-    tables = [read_table(folder, path, _COLUMNS) for path in files]
-    known = Known.of(videos, events)
-    asked = tuple(one for table in tables for one in asked_of(table, known))
+    paths = tuple(sorted(file.path for file in head.files if file.path.startswith("data/")))
+    asked = Questions(folder, paths, Known.of(videos, events))
     return Benchmark(head.name, head.version, head.content_digest, asked, head.system_prompts)
 
 
@@ -164,9 +196,24 @@ def read_table(folder: Path, path: str, columns: Sequence[str]) -> pa.Table:
     Raises:
         InputError: the file is missing, no Parquet, or lacks a column.
     """
+    with _said(folder, path, columns), (folder / path).open("rb") as file:
+        return pq.read_table(file, columns=list(columns)).select(list(columns))
+
+
+def _read_batches(folder: Path, path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with (
+        _said(folder, path, columns),
+        (folder / path).open("rb") as file,
+        pq.ParquetFile(file) as rows,
+    ):
+        for batch in rows.iter_batches(BATCH_ROWS, columns=list(columns)):
+            yield batch.select(list(columns))
+
+
+@contextmanager
+def _said(folder: Path, path: str, columns: Sequence[str]) -> Iterator[None]:
     try:
-        with (folder / path).open("rb") as file:
-            return pq.read_table(file, columns=list(columns)).select(list(columns))
+        yield
     except (FileNotFoundError, pa.ArrowInvalid, KeyError) as error:
         raise InputError(
             f"{folder / path}: {error}; expected a table with {', '.join(columns)}. Check the "

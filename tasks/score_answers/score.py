@@ -5,12 +5,13 @@ Takes paths, gives a `ScoreReport`, and writes it as JSON, Markdown and a plot w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from earshot.rewards.result import Mode
 from earshot.tasks.score_answers.baselines import score_baselines
 from earshot.tasks.score_answers.groups import DRAWS, LEVEL, am_lgm, group_scores, measure_all
-from earshot.tasks.score_answers.read import Asked, Predictions, read_predictions, read_release
+from earshot.tasks.score_answers.read import Predictions, Questions, read_predictions, read_release
 from earshot.tasks.score_answers.record import PredictionCounts, ScoreReport, SplitName
 from earshot.tasks.score_answers.report import to_markdown
 
@@ -38,18 +39,18 @@ def score_answers(
     """
     benchmark = read_release(release)
     questions = benchmark.of_split(split)
-    found = read_predictions(predictions, {one.question_id for one in benchmark.questions})
+    found = read_predictions(predictions, set(benchmark.questions.column("question_id")))
     scored = measure_all(questions, found.completions, mode)
     am, lgm = am_lgm(scored) if mode == "strict" else (None, None)
-    train = [one for one in benchmark.questions if one.split == "train"]
+    train = replace(benchmark.questions, split="train")
     report = ScoreReport(
         release=benchmark.name,
         release_version=benchmark.version,
         content_digest=benchmark.content_digest,
         split=split,
         mode=mode,
-        questions=len(questions),
-        videos=len({one.video_id for one in questions}),
+        questions=len(scored),
+        videos=len({each.video_id for each in scored}),
         predictions=_counts(questions, found),
         problems=tuple(found.problems),
         am=am,
@@ -75,8 +76,8 @@ def write_report(report: ScoreReport, out: Path) -> tuple[Path, ...]:
     return tuple(out / name for name in (JSON, MARKDOWN, PLOT))
 
 
-def _counts(questions: tuple[Asked, ...], found: Predictions) -> PredictionCounts:
-    ids = {one.question_id for one in questions}
+def _counts(questions: Questions, found: Predictions) -> PredictionCounts:
+    ids = set(questions.column("question_id"))
     answered = len(ids & found.completions.keys())
     return PredictionCounts(
         lines=found.lines,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from earshot.errors import InputError
+from earshot.rewards import metrics
+from earshot.tasks.score_answers import read
 from earshot.tasks.score_answers.groups import duration_group
 from earshot.tasks.score_answers.read import read_predictions, read_release
 from earshot.tasks.score_answers.record import ScoreReport
@@ -40,7 +44,7 @@ def test_nothing_answered_scores_zero(yard_release, write_predictions):
 def test_a_wrong_half_halves_the_mean_and_opens_the_interval(yard_release, write_predictions):
     """Two test videos, one answered: the mean is 1/2 and draws of videos give 0 to 1."""
     asked = read_release(yard_release).of_split("test")
-    first = asked[0].video_id
+    first = next(iter(asked)).video_id
     answers = {q.question_id: q.answer for q in asked if q.video_id == first}
     report = score_answers(yard_release, write_predictions(answers), "test")
     metric = report.whole("temporal").metrics["m_tIoU"]
@@ -56,7 +60,7 @@ def test_one_video_has_no_interval(known_release, write_predictions):
 def test_every_line_is_counted(known, known_release, tmp_path):
     """Malformed, unknown, repeated and failed lines, other splits; the first completion counts."""
     right, other, missing = known.of_split("test")
-    train = known.of_split("train")[0]
+    train = next(iter(known.of_split("train")))
     lines = [
         {"question_id": right.question_id, "completion": None, "error": "timeout"},
         {"question_id": right.question_id, "completion": right.answer, "model": "m"},
@@ -136,6 +140,28 @@ def test_categories_and_events_come_from_the_tables(known, known_release, write_
 def test_a_duration_group_holds_its_upper_end(duration_s, group):
     """(0, 20], (20, 40], (40, 60.5], longer."""
     assert duration_group(duration_s) == group
+
+
+def test_small_batches_give_the_same_report(yard_release, write_predictions, monkeypatch):
+    """To the last digit, however many questions are in memory and videos drawn at a time."""
+    answers = {q.question_id: q.answer for q in read_release(yard_release).questions}
+    path = write_predictions(dict(list(answers.items())[::2]))
+    whole = score_answers(yard_release, path, "all")
+    monkeypatch.setattr(read, "BATCH_ROWS", 2)
+    monkeypatch.setattr(metrics, "_DRAWN_AT_ONCE", 100)
+    assert score_answers(yard_release, path, "all") == whole
+
+
+def test_a_damaged_table_is_said(yard_release, write_predictions, tmp_path):
+    """A file of questions that is gone or torn names itself and the remedy."""
+    release = Path(shutil.copytree(yard_release, tmp_path / "r"))
+    data = next((release / "data").rglob("*.parquet"))
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(InputError, match=f"{data.name}.*earshot release verify"):
+        score_answers(release, write_predictions({}), "all")
+    data.unlink()
+    with pytest.raises(InputError, match=f"{data.name}.*earshot release verify"):
+        score_answers(release, write_predictions({}), "all")
 
 
 def test_what_is_no_release_is_said(tmp_path, known_release, write_predictions):

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from earshot.geometry import intervals
 from earshot.names import norm
+from earshot.rewards.grammar import MAX_NAME_CHARACTERS, is_answerable
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.mention import Audibility
@@ -219,8 +220,12 @@ class _Reader:
             if each.confidence is not None and not 0 <= each.confidence <= 1:
                 self._say(f"{here}.confidence is {each.confidence:g}: expected 0 to 1, or null")
                 continue
-            if not (name := norm(each.name)):
-                self._say(f"{here}.name {each.name[:80]!r} has no letter")
+            if not is_answerable(name := norm(each.name)):
+                self._say(
+                    f"{here}.name {each.name[:80]!r} of {len(each.name):,} characters is no name: "
+                    f"expected 1 to {MAX_NAME_CHARACTERS} characters, with a letter, without < "
+                    "and >, and not none"
+                )
                 continue
             yield ReadObject(
                 each.evidence.strip(),

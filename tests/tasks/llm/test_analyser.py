@@ -195,6 +195,13 @@ BROKEN = {
     "nobody heard": (json.dumps({"events": [event(thing("A dog", **SILENT))]}), "no object of it"),
     "twice": (json.dumps({"events": [event(thing("A dog"), thing("A dog"))]}), "listed twice"),
     "a count of 0": (json.dumps({"events": [event(thing("A dog", count=0))]}), "count is 0"),
+    "a name beyond the grammar": (
+        json.dumps({"events": [event(thing("A dog", name="dog" * 2000))]}), "1 to 80 characters",
+    ),
+    "a name with a tag": (
+        json.dumps({"events": [event(thing("A dog", name="<object>dog"))]}), "without < and >",
+    ),
+    "the none-answer": (json.dumps({"events": [event(thing("A dog", name="none"))]}), "not none"),
     "too sure": (json.dumps({"events": [event(thing("A dog", confidence=7))]}), "0 to 1"),
 }  # fmt: skip
 

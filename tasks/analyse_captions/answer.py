@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Literal
 from unicodedata import category, combining, normalize
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from earshot.geometry import intervals
 from earshot.names import norm
@@ -21,7 +21,7 @@ from earshot.rewards.grammar import MAX_NAME_CHARACTERS, is_answerable
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.mention import Audibility
-from earshot.tasks.llm.ask import AnswerForm
+from earshot.tasks.llm.ask import AnswerForm, AnswerModel
 from earshot.tasks.llm.dialogue import BrokenRuleError
 
 # Times are shown to the model with three decimals.
@@ -30,18 +30,14 @@ _TOLD = 5
 Pairs = tuple[tuple[float, float], ...]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class AnswerStretch(_Model):
+class AnswerStretch(AnswerModel):
     """A stretch of time."""
 
     start_s: float
     end_s: float
 
 
-class AnswerObject(_Model):
+class AnswerObject(AnswerModel):
     """A thing that the caption names."""
 
     evidence: str = Field(min_length=1)
@@ -53,7 +49,7 @@ class AnswerObject(_Model):
     confidence: float | None
 
 
-class AnswerEvent(_Model):
+class AnswerEvent(AnswerModel):
     """Something that is heard."""
 
     event: int | None
@@ -62,7 +58,7 @@ class AnswerEvent(_Model):
     objects: tuple[AnswerObject, ...]
 
 
-class Answer(_Model):
+class Answer(AnswerModel):
     """What a model says of one caption."""
 
     events: tuple[AnswerEvent, ...]

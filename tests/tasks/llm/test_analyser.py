@@ -202,6 +202,16 @@ BROKEN = {
         json.dumps({"events": [event(thing("A dog", name="<object>dog"))]}), "without < and >",
     ),
     "the none-answer": (json.dumps({"events": [event(thing("A dog", name="none"))]}), "not none"),
+    "a time that is true": (
+        json.dumps({"events": [event(thing("A dog"), segments=[{"start_s": 0, "end_s": True}])]}),
+        "expected a number, found true",
+    ),
+    "a count that is true": (
+        json.dumps({"events": [event(thing("A dog", count=True))]}), "found true",
+    ),
+    "a sureness that is true": (
+        json.dumps({"events": [event(thing("A dog", confidence=True))]}), "found true",
+    ),
     "too sure": (json.dumps({"events": [event(thing("A dog", confidence=7))]}), "0 to 1"),
 }  # fmt: skip
 

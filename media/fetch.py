@@ -144,7 +144,8 @@ def _present(place: str, max_bytes: int | None) -> Path:
     with faults(place):
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise FileNotFoundError(place)
+            message = f"{place} is a folder; expected a video file. Name the file in the uri."
+            raise ItemError("not_found", message, place)
         if not stat.S_ISREG(kind):
             # Reading a pipe waits for ever, and a device may have no end.
             message = f"{place} is a pipe or a device; expected a file. Mend the uri."

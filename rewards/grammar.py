@@ -28,6 +28,7 @@ from operator import lt
 from typing import Literal, NamedTuple, get_args
 
 from earshot.geometry.rounding import half_up_units
+from earshot.names import norm
 from earshot.rewards import _scan
 
 Task = Literal["temporal", "spatial", "spatio_temporal"]
@@ -80,6 +81,13 @@ class Answer:
 
 NONE_ANSWER = Answer((Block("none"),))
 """The `spatial` answer that nothing is there, `<object>none</object>`."""
+
+
+def is_answerable(name: str) -> bool:
+    """Tell whether a name can stand in `<object>`, on one line, and is not the none-answer."""
+    is_one_line = " ".join(name.split()) == name
+    is_none = norm(name) in ("", NONE_ANSWER.blocks[0].name)
+    return is_one_line and Block(name).is_named and not is_none
 
 
 @dataclass(frozen=True, slots=True)

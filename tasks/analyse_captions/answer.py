@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
+from unicodedata import category, combining, normalize
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from earshot.geometry import intervals
 from earshot.names import norm
+from earshot.rewards.grammar import MAX_NAME_CHARACTERS, is_answerable
 from earshot.schemas.caption import Caption
 from earshot.schemas.event import Event
 from earshot.schemas.mention import Audibility
-from earshot.tasks.llm.ask import AnswerForm
+from earshot.tasks.llm.ask import AnswerForm, AnswerModel
 from earshot.tasks.llm.dialogue import BrokenRuleError
 
 # Times are shown to the model with three decimals.
@@ -27,18 +30,14 @@ _TOLD = 5
 Pairs = tuple[tuple[float, float], ...]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class AnswerStretch(_Model):
+class AnswerStretch(AnswerModel):
     """A stretch of time."""
 
     start_s: float
     end_s: float
 
 
-class AnswerObject(_Model):
+class AnswerObject(AnswerModel):
     """A thing that the caption names."""
 
     evidence: str = Field(min_length=1)
@@ -50,7 +49,7 @@ class AnswerObject(_Model):
     confidence: float | None
 
 
-class AnswerEvent(_Model):
+class AnswerEvent(AnswerModel):
     """Something that is heard."""
 
     event: int | None
@@ -59,7 +58,7 @@ class AnswerEvent(_Model):
     objects: tuple[AnswerObject, ...]
 
 
-class Answer(_Model):
+class Answer(AnswerModel):
     """What a model says of one caption."""
 
     events: tuple[AnswerEvent, ...]
@@ -217,8 +216,12 @@ class _Reader:
             if each.confidence is not None and not 0 <= each.confidence <= 1:
                 self._say(f"{here}.confidence is {each.confidence:g}: expected 0 to 1, or null")
                 continue
-            if not (name := norm(each.name)):
-                self._say(f"{here}.name {each.name[:80]!r} has no letter")
+            if not is_answerable(name := norm(each.name)):
+                self._say(
+                    f"{here}.name {each.name[:80]!r} of {len(each.name):,} characters is no name: "
+                    f"expected 1 to {MAX_NAME_CHARACTERS} characters, with a letter, without < "
+                    "and >, and not none"
+                )
                 continue
             yield ReadObject(
                 each.evidence.strip(),
@@ -247,38 +250,66 @@ class _Reader:
         return inside
 
 
-_EDGES = " \t\r\n\"'`.,;:!?()[]“”‘’"
+# What models and editors write for one another: quotes, dashes, and characters without a shape.
+_ALIKE = {
+    **dict.fromkeys(map(ord, "\u2018\u2019\u201a\u201b\u2032\u00b4"), "'"),
+    **dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"), '"'),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"), "-"),
+    **dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"), ""),
+}
+_EDGES = " \t\r\n\"'`.,;:!?()[]\u2018\u2019\u201c\u201d"
 
 
 def locate(text: str, evidence: str, taken: set[tuple[int, int]]) -> tuple[int, int] | None:
     """Return where the words of some evidence stand in a text, half-open; None: nowhere.
 
-    Letter case and white space may differ; words are never cut. The first place that is not taken
-    counts; where all are, the first.
+    Letter case, white space, the Unicode form and the kind of quotes and dashes may differ; words
+    are never cut. The first place that is not taken counts; where all are, the first.
 
     >>> locate("A dog barks at a dog.", "a dog", {(0, 5)})
     (15, 20)
+    >>> locate("A man\u2019s dog barks.", "man's dog", set())
+    (2, 11)
     """
-    words = evidence.strip(_EDGES).split()
+    exact = evidence.strip(_EDGES)
+    if exact and (start := text.find(exact)) >= 0:  # as it should be: nothing is folded
+        span = (start, start + len(exact))
+        if _is_whole(text, span) and span not in taken:
+            return span
+    words = _folded(evidence)[0].strip(_EDGES).split()
     if not words:
         return None
     first = None
-    if (start := text.find(" ".join(words))) >= 0:  # as it should be: no pattern is needed
-        span = (start, start + len(" ".join(words)))
-        if _is_whole(text, span) and span not in taken:
-            return span
-    pattern = r"\s+".join(re.escape(word) for word in words)
-    for found in re.finditer(pattern, text, re.IGNORECASE):
-        if _is_whole(text, found.span()):
-            if found.span() not in taken:
-                return found.span()
-            first = first or found.span()
+    folded, places = _folded(text)
+    for found in re.finditer(r"\s+".join(re.escape(word) for word in words), folded):
+        if _is_whole(folded, found.span()):
+            span = (places[found.start()][0], places[found.end() - 1][1])
+            if span not in taken:
+                return span
+            first = first or span
     return first
 
 
+def _folded(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return a text in the form in which it is compared, and where each character came from."""
+    if text.isascii():
+        return text.lower(), list(pairwise(range(len(text) + 1)))
+    # A letter goes with the marks behind it: only together have they one normal form.
+    letters = [at for at, char in enumerate(text) if at == 0 or not combining(char)]
+    folded, places = "", list[tuple[int, int]]()
+    for start, end in pairwise([*letters, len(text)]):
+        form = normalize("NFKD", text[start:end].translate(_ALIKE)).casefold()
+        folded += form
+        places += [(start, end)] * len(form)
+    return folded, places
+
+
 def _is_whole(text: str, span: tuple[int, int]) -> bool:
-    start, end = span
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return not (before.isalnum() and text[start].isalnum()) and not (
-        after.isalnum() and text[end - 1].isalnum()
+    """Tell whether a span cuts no word, nor a letter from its marks."""
+    return not any(
+        at and _in_word(text[at - 1 : at]) and _in_word(text[at : at + 1]) for at in span
     )
+
+
+def _in_word(char: str) -> bool:
+    return char.isalnum() or (char != "" and category(char).startswith("M"))

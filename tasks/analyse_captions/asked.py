@@ -20,7 +20,7 @@ from earshot.tasks.llm.ask import Ask
 
 STEP = "analyse"
 #: Part of the stage's key: raise it when answers are read in another way. It costs no request.
-VERSION = "1"
+VERSION = "2"
 
 
 def prompt() -> PromptText:

@@ -22,6 +22,8 @@ VerbForm = Literal["base", "s", "ing", "past", "part"]
 _SEEN = -25.0
 #: How much less likely than the best reading a noun or adjective may be and still count (e^-4).
 _NEAR = 4.0
+#: Letters of a word that the model is asked for: its time grows with their square, to minutes.
+_LONGEST = 60
 #: C5 tags of the British National Corpus, which the English model has.
 _VERB_FORMS: dict[str, VerbForm] = {
     "VVB": "base", "VVI": "base", "VVZ": "s", "VVG": "ing", "VVD": "past", "VVN": "part",
@@ -68,7 +70,7 @@ def model_version() -> str:
 @lru_cache(maxsize=50_000)
 def word_of(word: str) -> Word:
     """Return what a lower-case word may be; never fails, whatever the text."""
-    if not word.isalpha() and "-" not in word:
+    if len(word) > _LONGEST or (not word.isalpha() and "-" not in word):
         return Word(False, True, False, False, "noun", ())
     tagged = [(str(t), float(p)) for t, p in _model().tag_word(word, casesensitive=False)]
     if not tagged:

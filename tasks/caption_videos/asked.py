@@ -11,29 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from earshot.prompts.texts import PromptText, read_prompt
 from earshot.schemas.base import digest_of
 from earshot.schemas.config import CaptionsConfig, LlmConfig
 from earshot.schemas.manifest import RawEvent
 from earshot.schemas.video import Video
-from earshot.tasks.llm.ask import AnswerForm, Ask, Message
+from earshot.tasks.llm.ask import AnswerForm, AnswerModel, Ask, Message
 from earshot.tasks.llm.dialogue import BrokenRuleError
 
 STEP = "caption"
 #: Part of the stage's key: raise it when answers are read in another way. It costs no request.
-VERSION = "1"
+VERSION = "2"
 MAX_CAPTIONS, MAX_CHARACTERS = 40, 600
 # Frames are shown with one decimal.
 TOLERANCE_S = 0.1
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class WrittenCaption(_Model):
+class WrittenCaption(AnswerModel):
     """One caption of an answer."""
 
     start_s: float
@@ -41,7 +37,7 @@ class WrittenCaption(_Model):
     text: str
 
 
-class Answer(_Model):
+class Answer(AnswerModel):
     """What a model writes about one video."""
 
     captions: tuple[WrittenCaption, ...]

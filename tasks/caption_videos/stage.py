@@ -21,7 +21,7 @@ class CaptionVideos(Stage[CaptionsConfig]):
     """Lets the model of [llm] describe videos that have no text."""
 
     name: ClassVar[str] = "caption"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     section: ClassVar[str] = "captions"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(ManifestEntry, ("captions", "events")),

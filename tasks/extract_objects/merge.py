@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from earshot.geometry import intervals
 from earshot.names import norm
+from earshot.rewards.grammar import MAX_NAME_CHARACTERS, is_answerable
 from earshot.schemas import ids
 from earshot.schemas.base import to_intervals, to_pairs
 from earshot.schemas.caption import Caption
@@ -29,9 +30,9 @@ from earshot.schemas.mention import Audibility, Mention
 from earshot.schemas.object import Object
 
 #: Part of the stage's key beside `names_digest()`: raise it when the merging says something else.
-VERSION = "1"
+VERSION = "2"
 
-RejectCode = Literal["not_in_caption", "not_an_object"]
+RejectCode = Literal["not_in_caption", "not_an_object", "bad_name"]
 #: What wins inside an event: heard off-screen beats seen silent, for then the kind does sound.
 _STRENGTH: dict[Audibility, int] = {
     "visible_only": 0,
@@ -178,6 +179,11 @@ def _problem(
         return "not_an_object", f"{mention.name!r} names nothing that could be boxed"
     if not any(char.isalpha() for char in norm(mention.name)):
         return "not_an_object", f"name {mention.name[:80]!r} has no letter"
+    if not is_answerable(_canonical(mention, names)):
+        return "bad_name", (
+            f"name {mention.name[:80]!r} of {len(mention.name):,} characters can't stand in an "
+            f"answer; expected at most {MAX_NAME_CHARACTERS} without < and >, and not none"
+        )
     return None
 
 

@@ -9,7 +9,7 @@ from earshot.schemas.caption import Caption
 from earshot.schemas.config import ObjectsConfig
 from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject
-from earshot.schemas.ledger import ItemKind
+from earshot.schemas.ledger import REASONS, ItemKind
 from earshot.schemas.mention import Mention
 from earshot.schemas.object import Object
 from earshot.store.stage import Digests, Done, Item, Outcome, Reads, Stage, StageInput
@@ -59,8 +59,9 @@ class ExtractObjects(Stage[ObjectsConfig]):
 def _item(mention: Mention, extraction: Extraction) -> Item:
     for rejected in extraction.rejected:
         if rejected.mention.mention_id == mention.mention_id:
+            status = REASONS[rejected.code].status
             return Item(
-                mention.mention_id, "rejected", rejected.code, rejected.message, mention.surface
+                mention.mention_id, status, rejected.code, rejected.message, mention.surface
             )
     span = (mention.caption_id, mention.char_start, mention.char_end)
     for left_out in extraction.over_limit:

@@ -53,7 +53,7 @@ def word(
     """
     objects = _named(candidate, drafted, scene)
     for each in objects:
-        if not _is_answerable(each.name):
+        if not grammar.is_answerable(each.name):
             return Refusal("bad_name", f"{each.name!r} can't stand in an answer")
     truth = _truth(candidate, drafted, objects, scene, pack)
     if isinstance(truth, Refusal):
@@ -124,12 +124,6 @@ def _named(candidate: Candidate, drafted: Draft, scene: Scene) -> list[Object]:
         return [candidate.asked]
     ids = dict.fromkeys(each.object_id for each in drafted.instances)
     return [scene.objects[object_id] for object_id in ids]
-
-
-def _is_answerable(name: str) -> bool:
-    """Tell whether a name can stand in `<object>`, on one line, and is not the none-answer."""
-    is_one_line = " ".join(name.split()) == name
-    return is_one_line and Block(name).is_named and norm(name) not in ("", _NONE)
 
 
 def _question(candidate: Candidate, drafted: Draft, pack: Pack) -> str:

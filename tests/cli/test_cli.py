@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from earshot.cli import build, grpo, score
+from earshot.cli.show import print_quarantine
 from earshot.schemas.config import LlmConfig
 from earshot.schemas.training import ExportConfig
 from earshot.tasks.score_answers.record import ScoreReport
@@ -49,6 +50,47 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     shown = earshot("--debug", "plan", "-i", str(tmp_path / "no.jsonl"), "-w", str(tmp_path / "w"))
     assert "Traceback" in shown.stderr
+
+
+def test_thirty_quarantined_items_stay_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each message is said once, and every item is one line with the value that was wrong."""
+
+    def row(stage: str, item: str, code: str, value: str | None, message: str) -> dict[str, object]:
+        kind = "caption" if "/" in item else "video"
+        return {"stage": stage, "item_kind": kind, "item_id": item, "reason_code": code,
+                "value": value, "message": message}  # fmt: skip
+
+    said = "s: expected start < end [traceback: quarantine"
+    reversed_times = [
+        row("captions", f"v{n}/c0", "reversed_time", f"[{n}, 0]", f"[{n}, 0] {said}/{n}.txt]")
+        for n in range(1, 30)
+    ]
+    folder = row("probe", "far", "not_found", "/in", "/in is a folder; expected a video file")
+    print_quarantine([*reversed_times, folder])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "captions: 29 captions reversed_time",
+        "  ... s: expected start < end",
+        "    v1/c0   [1, 0]",
+    ]
+    assert lines[31:] == [
+        "probe: 1 video not_found",
+        "  far  /in is a folder; expected a video file",
+        "`--json` has every message whole, and where its traceback lies",
+    ]
+
+
+def test_plan_leaves_nothing_where_no_workspace_is(tmp_path: Path) -> None:
+    """A question makes no workspace, neither with a good manifest nor with one that is missing."""
+    manifest, workspace = tmp_path / "m.jsonl", tmp_path / "w"
+    for missing in (True, False):
+        done = earshot("plan", "-i", str(manifest), "-w", str(workspace))
+        assert (done.returncode, workspace.exists()) == (2 if missing else 0, False), done.stderr
+        manifest.write_text('{"video_id": "a", "uri": "a.mp4"}\n')
+    assert "probe" in done.stdout
+    workspace.mkdir()
+    earshot("plan", "-i", str(manifest), "-w", str(workspace))
+    assert list(workspace.iterdir()) == []
 
 
 def test_history_without_a_build_says_so(tmp_path: Path) -> None:
@@ -179,7 +221,9 @@ def test_plan_after_a_build_has_nothing_to_do(built: tuple[Path, Path]) -> None:
     manifest, workspace = map(str, built)
     config = str(built[1].parent / "c.toml")
     done = earshot("plan", "-i", manifest, "-w", workspace, "-c", config)
-    assert "nothing to do" in done.stdout
+    assert "nothing to do but to publish" in done.stdout
+    done = earshot("plan", "-i", manifest, "-w", workspace, "-c", config, "--to", "questions")
+    assert "nothing to do\n" in done.stdout
     other = built[1].parent / "d.toml"
     other.write_text("[objects]\nmax_objects_per_event = 1\n")
     plans = json.loads(

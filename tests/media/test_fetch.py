@@ -67,6 +67,8 @@ def test_faults_of_local_files(video: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert code_of("gone.mp4", tmp_path, cache) == "not_found"
     assert code_of(".", tmp_path, cache) == "not_found"
+    with pytest.raises(ItemError, match="is a folder; expected a video file"):
+        identity(".", tmp_path, cache)
     assert code_of(str(video / "below"), tmp_path, cache) == "not_found"
     os.mkfifo(tmp_path / "pipe.mp4")
     for endless in ("pipe.mp4", "/dev/zero"):

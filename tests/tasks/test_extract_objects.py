@@ -103,6 +103,17 @@ def test_what_cannot_be_boxed_is_no_object(name: str) -> None:
     assert found.rejected[0].code == "not_an_object"
 
 
+@pytest.mark.parametrize("name", ["x" * 81, "dog<b>", "None"])
+def test_what_cannot_stand_in_an_answer_is_no_object(name: str) -> None:
+    """A word of a caption or label that breaks the answer grammar costs no tracking and no box."""
+    text = caption(f"A dog and a {name} bark.")
+    found = merge([mention(text, name, name), mention(text, "dog", "dog")], [text], [event()])
+    assert names(found) == ["dog"]
+    (rejected,) = found.rejected
+    assert rejected.code == "bad_name"
+    assert "can't stand in an answer" in rejected.message
+
+
 # -- merging
 
 

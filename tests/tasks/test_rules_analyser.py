@@ -19,6 +19,7 @@ from earshot.tasks.analyse_captions.protocol import Analyser, Analysis
 from earshot.tasks.analyse_captions.rules import RulesAnalyser
 from earshot.tasks.analyse_captions.sounding import Reading, read
 from earshot.tasks.analyse_captions.tagger import tag
+from earshot.tasks.analyse_captions.vocabulary import word_of
 
 
 def reading(text: str) -> Reading:
@@ -402,6 +403,22 @@ def test_words_of_the_vocabulary_are_told_apart_by_place() -> None:
     assert silent("A tabby and a chaffinch sit on a davenport.") == {
         "tabby", "chaffinch", "davenport",
     }  # fmt: skip
+
+
+def test_a_word_without_an_end_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's time grows with a word's square: 5,000 letters would stop a build for minutes."""
+    asked: list[str] = []
+
+    class Model:
+        def tag_word(self, word: str, casesensitive: bool) -> list[tuple[str, float]]:
+            asked.append(word)
+            return []
+
+    monkeypatch.setattr("earshot.tasks.analyse_captions.vocabulary._model", Model)
+    assert word_of.__wrapped__("y" * 5000).noun
+    assert asked == []
+    word_of.__wrapped__("y" * 59)
+    assert asked == ["y" * 59]
 
 
 def test_a_motor_that_passes_is_heard_among_other_sounds_only() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -81,7 +84,10 @@ def plan(
     llm_mode: Llm = None,
     json: Json = False,
 ) -> None:
-    """Say what a build would do and cost; does nothing."""
+    """Say what a build would do and cost; does nothing.
+
+    A workspace that is not there is not made; in one that is only its cache/ may grow.
+    """
     from earshot.store.plan import notes
     from earshot.tasks.build import plan_text_only
     from earshot.tasks.pipeline import open_run
@@ -92,9 +98,10 @@ def plan(
         "media_root": media_root,
         "reopen": split_ids("--reopen", reopen),
     }
-    run = open_run(request.model_copy(update=told), keep=False)
-    plans = run.plan()
-    text_only = plan_text_only(run, plans)
+    with _workspace_to_plan_in(workspace) as place:
+        run = open_run(request.model_copy(update={**told, "workspace": str(place)}), keep=False)
+        plans = run.plan()
+        text_only = plan_text_only(run, plans)
     if json:
         told_of = {"text_only": text_only.to_json()} if text_only else {}
         show.print_json({"stages": [one.to_json() for one in plans], **told_of})
@@ -105,7 +112,21 @@ def plan(
     for note in notes(plans):
         show.console.print(f"note: {note}")
     if not any(one.todo or one.blocked for one in plans) and not (text_only and text_only.asks):
-        show.console.print("everything is fresh: a build has nothing to do")
+        but = "" if not run.publishes else (
+            " but to publish what is there, unless the latest release has exactly this content"
+        )  # fmt: skip
+        show.say(f"everything is fresh: a build has nothing to do{but}")
+
+
+@contextmanager
+def _workspace_to_plan_in(asked: Path) -> Iterator[Path]:
+    """Give the workspace that was asked for; where a build would make it, one for the moment."""
+    path = asked.expanduser()
+    if (path.is_dir() and any(path.iterdir())) or path.is_file():
+        yield path
+        return
+    with TemporaryDirectory(prefix="earshot-plan-") as folder:
+        yield Path(folder)
 
 
 def build(

@@ -55,19 +55,13 @@ def history(
 def quarantine_list(
     workspace: WorkspaceOption, stage: StageOption = None, json: Json = False
 ) -> None:
-    """List quarantined items with reason, value, message and remedy."""
+    """List quarantined items by stage and reason, with what was wrong and the remedy."""
     session = _open(workspace, None)
     rows = _quarantined(session, stage)
     if json:
         show.print_json({"items": rows})
         return
-    table = show.new_table()
-    for name in ("stage", "item", "reason", "tries", "message"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        cells = (row["stage"], row["item_id"], row["reason_code"], row["attempts"], row["message"])
-        table.add_row(*(str(cell) for cell in cells))
-    show.console.print(table if rows else "quarantine is empty")
+    show.print_quarantine(rows)
 
 
 @quarantine_app.command("retry")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # No markup: captions, paths and messages hold square brackets that rich would read as tags.
 console = Console(highlight=False, markup=False)
 errors = Console(stderr=True, highlight=False, markup=False)
+#: Characters of a message or value.
+_LONGEST = 200
 
 
 def say(line: str) -> None:
@@ -97,6 +99,42 @@ def _print_costs(name: str, cost: Estimate, behind: Estimate) -> None:
         say(f"{name}: costs {more}at most, for what comes behind, {text}")
     if basis := cost.basis or behind.basis:
         say(f"{name}: {basis}")
+
+
+def print_quarantine(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print quarantined items by stage and reason: equal messages once, then a line an item."""
+    groups: dict[tuple[object, ...], dict[str, list[tuple[str, str, str]]]] = {}
+    for row in rows:
+        item, value, message = (_one_line(row[k]) for k in ("item_id", "value", "message"))
+        message = message.partition(" [traceback: ")[0].removeprefix(f"{item}: ")
+        shared = message.replace(value, "...") if value else message
+        group = groups.setdefault((row["stage"], row["item_kind"], row["reason_code"]), {})
+        group.setdefault(shared.replace(item, "..."), []).append((item, value, message))
+    for (stage, kind, code), messages in groups.items():
+        number = sum(map(len, messages.values()))
+        say(f"{stage}: {number} {kind}{'s' if number > 1 else ''} {code}")
+        for shared, items in messages.items():
+            if len(items) == 1:
+                item, _, message = items[0]
+                say(f"  {item}  {_cut(message)}")
+                continue
+            say(f"  {_cut(shared)}")
+            width = max(len(item) for item, *_ in items)
+            for item, value, _ in items:
+                say(f"    {item:{width}}  {_cut(value)}".rstrip())
+    say(
+        "`--json` has every message whole, and where its traceback lies"
+        if rows
+        else "quarantine is empty"
+    )
+
+
+def _one_line(value: object) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def new_table() -> Table:

@@ -92,6 +92,51 @@ def test_words_that_the_caption_does_not_have_are_rejected_by_name(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "evidence", "surface"),
+    [
+        ("A caf\u00e9 door slams.", "A cafe\u0301 door", "A caf\u00e9 door"),
+        ("A cafe\u0301 door slams.", "A caf\u00e9 door", "A cafe\u0301 door"),
+        ("Xe \u00ea\u0323m k\u00eau.", "xe \u1ec7m", "Xe \u00ea\u0323m"),
+        ("A man\u2019s dog barks.", "A man's dog", "A man\u2019s dog"),
+        ("A man's dog barks.", "A man\u2019s dog", "A man's dog"),
+        ("A \u201clittle\u201d dog barks.", 'A "little" dog', "A \u201clittle\u201d dog"),
+        ("A\u00a0brown dog barks.", "A brown dog", "A\u00a0brown dog"),
+        ("A T\u2011shirt flaps.", "A T-shirt", "A T\u2011shirt"),
+        ("A T-shirt flaps.", "A T\u2010shirt", "A T-shirt"),
+        ("A loud\u200bspeaker hums.", "A loudspeaker", "A loud\u200bspeaker"),
+        ("Der WEI\u00dfE Hund bellt.", "der wei\u00dfe Hund", "Der WEI\u00dfE Hund"),
+    ],
+    ids=ascii,
+)
+def test_evidence_in_another_typography_is_the_captions_own_span(
+    text: str, evidence: str, surface: str, analyse: Analyse, server: LlmServer
+) -> None:
+    """Models normalise quotes, dashes and accents: what is kept is as the caption has it."""
+    server.first.append(answers(event(thing(evidence, name="door"))))
+    clip = video("v", text)
+    said = analysis(analyse(clip)["v"])
+    assert merge(said.mentions, clip.captions, said.events).rejected == ()
+    (found,) = said.mentions
+    assert found.surface == surface == text[found.char_start : found.char_end]
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [("A cafe\u0301 door slams.", "A cafe"), ("A caf\u00e9 door slams.", "A cafe door")],
+    ids=ascii,
+)
+def test_an_accent_is_a_part_of_its_letter(
+    text: str, evidence: str, analyse: Analyse, server: LlmServer
+) -> None:
+    """Only the form may differ: a letter without its accent is another word."""
+    server.first.append(answers(event(thing(evidence, name="door"))))
+    clip = video("v", text)
+    said = analysis(analyse(clip)["v"])
+    (rejected,) = merge(said.mentions, clip.captions, said.events).rejected
+    assert rejected.code == "not_in_caption"
+
+
 def test_given_events_stand_as_they_are(analyse: Analyse, server: LlmServer) -> None:
     """Times and labels of the answer are ignored; every listed event has to be answered once."""
     bark = given((0, 2), (3, 4))
@@ -150,6 +195,23 @@ BROKEN = {
     "nobody heard": (json.dumps({"events": [event(thing("A dog", **SILENT))]}), "no object of it"),
     "twice": (json.dumps({"events": [event(thing("A dog"), thing("A dog"))]}), "listed twice"),
     "a count of 0": (json.dumps({"events": [event(thing("A dog", count=0))]}), "count is 0"),
+    "a name beyond the grammar": (
+        json.dumps({"events": [event(thing("A dog", name="dog" * 2000))]}), "1 to 80 characters",
+    ),
+    "a name with a tag": (
+        json.dumps({"events": [event(thing("A dog", name="<object>dog"))]}), "without < and >",
+    ),
+    "the none-answer": (json.dumps({"events": [event(thing("A dog", name="none"))]}), "not none"),
+    "a time that is true": (
+        json.dumps({"events": [event(thing("A dog"), segments=[{"start_s": 0, "end_s": True}])]}),
+        "expected a number, found true",
+    ),
+    "a count that is true": (
+        json.dumps({"events": [event(thing("A dog", count=True))]}), "found true",
+    ),
+    "a sureness that is true": (
+        json.dumps({"events": [event(thing("A dog", confidence=True))]}), "found true",
+    ),
     "too sure": (json.dumps({"events": [event(thing("A dog", confidence=7))]}), "0 to 1"),
 }  # fmt: skip
 

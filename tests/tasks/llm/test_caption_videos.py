@@ -170,6 +170,7 @@ def test_a_batch_describes_videos_too(silent: World, server: LlmServer) -> None:
         ([{"start_s": 0, "end_s": 3, "text": "  "}], "expected 1 to 600"),
         ([{"start_s": 0, "end_s": 30, "text": "A dog."}], "outside of the video"),
         ([{"start_s": 0, "end_s": 3, "text": "A dog."}] * 41, "at most 40"),
+        ([{"start_s": False, "end_s": 3, "text": "A dog."}], "expected a number, found false"),
         ([{"end_s": 3, "text": "A dog."}], "captions.0.start_s: Field required"),
     ],
 )

@@ -30,7 +30,7 @@ from earshot.tasks.analyse_captions.sounding import read
 from earshot.tasks.analyse_captions.things import INFERRED, Memory, Reading, Thing
 
 #: Part of the stage's key beside `lexicon_digest()`: raise it when the rules say something else.
-VERSION = "3"
+VERSION = "4"
 
 _Read = tuple[Caption, Reading]
 

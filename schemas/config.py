@@ -285,7 +285,9 @@ class ReleaseConfig(Section):
     """Publishing."""
 
     name: str = Field("earshot", pattern=r"^[A-Za-z0-9_.-]+$", description="name of the dataset")
-    licence: str = Field("other", description="licence of the annotations, for the card")
+    licence: str = Field(
+        "other", description="licence of the annotations, for the card; other: none that is known"
+    )
     row_group_rows: int = Field(8192, ge=1, description="rows a Parquet row group")
     shard_rows: int = Field(200_000, ge=1, description="rows a Parquet file at most")
     allow_empty: bool = Field(False, description="publish although there is no question")
@@ -351,6 +353,16 @@ class ReleaseConfig(Section):
     min_baseline_questions: int = Field(
         100, ge=1, description="with fewer test questions of a task its blind limits only warn"
     )
+
+    @field_validator("licence")
+    @classmethod
+    def _says_a_licence(cls, licence: str) -> str:
+        if not licence.strip():
+            raise ValueError(
+                f"release.licence is {licence!r}: expected the licence of the annotations for the "
+                "card, such as cc-by-4.0, or other"
+            )
+        return licence
 
 
 class FetchConfig(Section):

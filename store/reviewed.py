@@ -6,7 +6,7 @@ ones gone. Pure functions; never reads or writes the workspace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -76,7 +76,7 @@ def reviewed(
     automatic ones, whatever the time. One that takes back what people said (`--reopen`) leaves the
     rules alone to decide, until a person looks again. An inspection applies if the event's tubes
     are exactly those that it was shown (by digest), or if it carries over to them. Where the
-    inspections of several events judge one tube, the highest ranking of them decides.
+    inspections of several events judge one tube, the highest ranking of them decides (`decisive`).
 
     Args:
         events: the video's events as computed or given.
@@ -305,22 +305,38 @@ def _accepted(
 ) -> tuple[Tube, ...]:
     """Return the tubes that the deciding inspections accept, revisions in place of originals."""
     current = {tube.tube_id: tube for tube in tubes}
-    verdicts = sorted(
-        (
-            (tube.tube_id, _rank(inspection), tube)
-            for inspection in deciding
-            for tube in inspection.tubes
-        ),
-        key=lambda entry: entry[:2],
-    )
     accepted = []
-    for tube_id, entries in groupby(verdicts, key=lambda entry: entry[0]):
-        *_, (_, _, last) = entries
+    for tube_id, last in decisive(deciding).items():
         if last.verdict == "ok":
             accepted.append(current[tube_id])
         elif last.verdict != "rejected":
             accepted.append(_revision(last, revisions))
     return tuple(sorted(accepted, key=lambda tube: tube.tube_id))
+
+
+def decisive(inspections: Iterable[Inspection]) -> dict[str, InspectedTube]:
+    """Return by tube id what decides of it, where the inspections of several events judge it.
+
+    The highest ranking does. But who calls a tube `ok` was shown it as it was computed, so an `ok`
+    never speaks of the boxes that a person of another event left, and never undoes them.
+
+    Args:
+        inspections: one an event.
+    """
+    verdicts = sorted(
+        (
+            (tube.tube_id, _rank(inspection), tube)
+            for inspection in inspections
+            for tube in inspection.tubes
+        ),
+        key=lambda entry: entry[:2],
+    )
+    found = {}
+    for tube_id, entries in groupby(verdicts, key=lambda entry: entry[0]):
+        said = [tube for _, _, tube in entries]
+        is_fixed = any(tube.verdict == "fixed" for tube in said)
+        found[tube_id] = [t for t in said if not (is_fixed and t.verdict == "ok")][-1]
+    return found
 
 
 def _revision(inspected: InspectedTube, revisions: Mapping[str, Tube]) -> Tube:

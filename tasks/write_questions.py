@@ -47,7 +47,7 @@ class WriteQuestions(Stage[QuestionsConfig]):
     """Templated questions of all three tasks (CONTRACTS 5)."""
 
     name: ClassVar[str] = "questions"
-    version: ClassVar[str] = "7"
+    version: ClassVar[str] = "8"
     section: ClassVar[str] = "questions"
     reads: ClassVar[tuple[Reads, ...]] = (
         Reads(Video, ("duration_s", "width", "height", "split_group")),

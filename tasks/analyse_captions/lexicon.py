@@ -69,6 +69,7 @@ class _LexiconFile(BaseModel):
     loud_words: str
     offscreen_words: str
     looks: str
+    others: str
     time_nouns: str
     scene_nouns: str
     seeing: str

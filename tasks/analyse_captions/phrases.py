@@ -18,6 +18,9 @@ NodeKind = Literal[
 _PRE = frozenset({"DET", "NODET", "POSS", "NUM", "ADJ"})
 _ARTICLES = frozenset({"DET", "NODET", "POSS"})
 
+#: The pronoun of "another", "a green one", "the other": a further thing of a kind named before.
+ANOTHER = "another"
+
 
 @dataclass(slots=True, eq=False)
 class Phrase:
@@ -172,8 +175,10 @@ def _noun_phrase(tokens: list[Token], i: int, lex: Lexicon) -> tuple[Node, int]:
 
 
 def _headless(tokens: list[Token], i: int, lex: Lexicon) -> tuple[Node, int]:
-    """Read a number or determiner without a noun: "two of the men", "both leave"."""
+    """Read a number or determiner without a noun: "two of the men", "both leave", "a red one"."""
     token = tokens[i]
+    if end := _end_of_another(tokens, i, lex):
+        return _another(tokens, i, end), end
     if token.tag == "ADJ":
         return Node("ADJ", token.lower), i + 1
     if i + 2 < len(tokens) and tokens[i + 1].lower == "of":
@@ -186,19 +191,45 @@ def _headless(tokens: list[Token], i: int, lex: Lexicon) -> tuple[Node, int]:
     return Node("ADV", token.lower), i + 1
 
 
+def _end_of_another(tokens: list[Token], i: int, lex: Lexicon) -> int:
+    """Return where "a green one" or "the other" that begins at i ends; 0 where none does."""
+    if tokens[i].lower not in {"a", "an", "another", "the", "this", "that", "each"}:
+        return 0  # "all one sees" speaks of people
+    end = i + 1
+    while end < len(tokens) and tokens[end].tag in _PRE and tokens[end].lower != "one":
+        end += 1
+    if end < len(tokens) and tokens[end].lower in {"one", "other"}:
+        return end + 1
+    return end if tokens[end - 1].lower in lex.words["others"] else 0
+
+
+def _another(tokens: list[Token], i: int, end: int) -> Node:
+    words = tokens[i:end]
+    node, _ = _pronoun_phrase(ANOTHER, i, end)
+    assert node.phrase is not None
+    node.phrase.definite = words[0].lower not in {"a", "an", "another"}
+    node.phrase.negated = words[0].tag == "NODET"
+    node.phrase.adjectives = frozenset(each.lower for each in words if each.tag == "ADJ")
+    return node
+
+
 def _pronoun(tokens: list[Token], i: int, lex: Lexicon) -> tuple[Node, int]:
     word = tokens[i].lower
     if i + 2 < len(tokens) and tokens[i + 1].lower == "of":
         node, end = _headless(tokens, i, lex)
         if node.phrase is not None:
             return node, end
+    return _pronoun_phrase(word, i, i + 1)
+
+
+def _pronoun_phrase(word: str, start: int, end: int) -> tuple[Node, int]:
     plural = word in {"they", "them", "themselves", "both", "all", "some", "others", "we", "us"}
     phrase = Phrase(
-        start=i, end=i + 1, head="", name="", kind="pronoun", count=None, is_group=False,
+        start=start, end=end, head="", name="", kind="pronoun", count=None, is_group=False,
         is_plural=plural, is_bare=False, definite=True, negated=False, pronoun=word,
         owner_pronoun=None, adjectives=frozenset(), modifiers=(),
     )  # fmt: skip
-    return Node("NP", word, phrase=phrase), i + 1
+    return Node("NP", word, phrase=phrase), end
 
 
 def _is_quantity(phrase: Phrase, lex: Lexicon) -> bool:

@@ -7,11 +7,13 @@ of a dog") and what becomes a thing at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from earshot.tasks.analyse_captions.clauses import Walk, walk
 from earshot.tasks.analyse_captions.hearing import CAN, SELF_PLAYING, Hearing
 from earshot.tasks.analyse_captions.lexicon import OBJECT_CLASSES, PERSON_CLASSES, Lexicon
 from earshot.tasks.analyse_captions.morphology import bases_of_ing
-from earshot.tasks.analyse_captions.phrases import Phrase, Verb, chunk
+from earshot.tasks.analyse_captions.phrases import ANOTHER, Phrase, Verb, chunk
 from earshot.tasks.analyse_captions.sight import Sight
 from earshot.tasks.analyse_captions.tagger import tag
 from earshot.tasks.analyse_captions.things import (
@@ -74,7 +76,9 @@ class _Reader:
 
     def _resolve_pronouns(self) -> None:
         """Point each pronoun at the last thing that it may stand for, also of earlier captions."""
-        for phrase in self.walk.phrases:
+        for at, phrase in enumerate(self.walk.phrases):
+            if phrase.pronoun == ANOTHER:
+                self._name_after(self.walk.phrases[:at], phrase)
             if phrase.pronoun is not None:
                 found = self.memory.last.get(_slot(phrase.pronoun))
                 if found is not None:
@@ -83,6 +87,14 @@ class _Reader:
                 if phrase.kind == "sound" and phrase.owner_pronoun is not None:
                     phrase.owner = self.memory.last.get(_slot(phrase.owner_pronoun))
                 self._remember(phrase)
+
+    def _name_after(self, before: Sequence[Phrase], phrase: Phrase) -> None:
+        """Make "a green one" a thing of its own, of the kind that the last of its role has."""
+        kinds = [p for p in before if p.kind in OBJECT_CLASSES and not p.negated]
+        named = next((p for p in reversed(kinds) if p.role == phrase.role), None)
+        if found := named or next(reversed(kinds), None):
+            phrase.head, phrase.name, phrase.kind = found.head, found.name, found.kind
+            phrase.pronoun, phrase.count = None, 1
 
     def _remember(self, phrase: Phrase) -> None:
         if phrase.kind not in OBJECT_CLASSES:

@@ -59,8 +59,10 @@ def _tag_one(tokens: list[Token], i: int, lex: Lexicon) -> None:
     word = token.lower
     if not word[0].isalnum():
         _tag_mark(tokens, i)
-    elif word == "one" and _acts(tokens, i + 1, lex):
+    elif word in {"one", "another", "other"} and _acts(tokens, i + 1, lex):
         token.tag = "PRON"
+    elif word in lex.words["others"] and word != "another" and _orders(tokens, i, lex):
+        token.tag = "ADJ"
     elif word[0].isdigit() or (word in lex.numbers and not (word == "one" and _alone(tokens, i))):
         token.tag = "NUM"
     elif word in lex.tags:
@@ -85,8 +87,13 @@ def _tag_mark(tokens: list[Token], i: int) -> None:
         token.tag = "COMMA"
 
 
+def _orders(tokens: list[Token], i: int, lex: Lexicon) -> bool:
+    """Tell whether a "second" is no time: "a second dog", "a second one"."""
+    return nounish(tokens, i + 1, lex) or (i + 1 < len(tokens) and tokens[i + 1].lower == "one")
+
+
 def _acts(tokens: list[Token], i: int, lex: Lexicon) -> bool:
-    """Tell whether the word at i can only be a verb in -s behind "one": one never counts many."""
+    """Tell whether the word at i can only be a verb in -s: "one" and "another" count no many."""
     if i >= len(tokens):
         return False
     word = tokens[i].lower

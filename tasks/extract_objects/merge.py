@@ -28,6 +28,7 @@ from earshot.schemas.event import Event
 from earshot.schemas.event_object import EventObject, Evidence
 from earshot.schemas.mention import Audibility, Mention
 from earshot.schemas.object import Object
+from earshot.tasks.extract_objects.instances import ONES, OTHER, instances
 
 #: Part of the stage's key beside `names_digest()`: raise it when the merging says something else.
 VERSION = "2"
@@ -153,7 +154,7 @@ def merge(
     ]
     in_limit, over_limit = _limited(found, events, max_objects_per_event)
     alive = {each.object_id for each in in_limit}
-    objects = [_object(name, group, names) for name, group in groups.items()]
+    objects = [_object(name, group, texts, names) for name, group in groups.items()]
     return Extraction(
         tuple(each for each in objects if each.object_id in alive),
         tuple(in_limit), tuple(rejected), tuple(over_limit),
@@ -192,6 +193,8 @@ def _problem(
 
 def _canonical(mention: Mention, names: _Names) -> str:
     name = norm(mention.name)
+    while name.partition(" ")[2] and name.partition(" ")[0] in OTHER:
+        name = name.partition(" ")[2]  # "second man": a man
     return names.canonical.get(name, name)
 
 
@@ -272,14 +275,17 @@ def _limited(
 # -- objects
 
 
-def _object(name: str, mentions: Sequence[Mention], names: _Names) -> Object:
+def _object(
+    name: str, mentions: Sequence[Mention], texts: Mapping[str, str], names: _Names
+) -> Object:
     surfaces = tuple(dict.fromkeys(mention.surface for mention in mentions))
     naming = [m for m in mentions if _names_it(m, names)]
     accept = [
         *(norm(m.surface) for m in naming), *(norm(m.name) for m in naming), name,
         *(norm(m.head) for m in naming), *names.synonyms.get(name, ()),
     ]  # fmt: skip
-    counts = [m.count for m in mentions if m.count is not None and not m.is_group]
+    counted = [m for m in mentions if _names_it(m, names) or _last_word(m) in ONES]
+    count = instances([(m, _own_words(m, names)) for m in counted], texts)
     return Object(
         object_id=ids.object_id(mentions[0].video_id, name),
         video_id=mentions[0].video_id,
@@ -287,19 +293,30 @@ def _object(name: str, mentions: Sequence[Mention], names: _Names) -> Object:
         head=name.rsplit(" ", 1)[-1],
         surfaces=surfaces,
         accept=tuple(dict.fromkeys(norm(word) for word in accept)),
-        count=max(counts, default=None),
+        count=count,
         is_group=all(m.is_group for m in mentions),
-        grounding_phrase=_grounding_phrase(name, naming, names),
+        grounding_phrase=_grounding_phrase(name, naming, names, are_several=(count or 1) > 1),
     )
 
 
 def _names_it(mention: Mention, names: _Names) -> bool:
     """Tell whether the words name the thing, where "he" and "barking" only point at it."""
-    words = norm(mention.surface).split()
-    return bool(words) and words[-1] not in names.pointing
+    return _last_word(mention) not in {"", *names.pointing}
 
 
-def _grounding_phrase(name: str, naming: Sequence[Mention], names: _Names) -> str:
+def _last_word(mention: Mention) -> str:
+    return norm(mention.surface).rpartition(" ")[2]
+
+
+def _own_words(mention: Mention, names: _Names) -> frozenset[str]:
+    """Return what a mention says of its thing beside the name."""
+    kind = {*norm(mention.name).split(), _last_word(mention)}
+    return frozenset(mention.surface.lower().split()) - kind - names.invisible
+
+
+def _grounding_phrase(
+    name: str, naming: Sequence[Mention], names: _Names, *, are_several: bool
+) -> str:
     """Return what a detector is asked for: the one description there is, else the name.
 
     With "a red car" and "a silver car" in one video only the name fits both.
@@ -309,7 +326,7 @@ def _grounding_phrase(name: str, naming: Sequence[Mention], names: _Names) -> st
     if all(m.is_group for m in seen) and len(phrases) == 1:
         return _with_article(phrases[0])
     fuller = [each for each in phrases if len(each.split()) > len(name.split())]
-    if len(fuller) != 1 or _several_at_once(seen):
+    if are_several or len(fuller) != 1 or _several_at_once(seen):
         return _with_article(name)
     return _with_article(fuller[0])
 

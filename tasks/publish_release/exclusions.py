@@ -39,6 +39,9 @@ FIELDS = (
 )
 """How annotation files call the field that names a video, in lower case, the surest first."""
 
+CONTAINERS = ("database", "videos", "video_ids", "annotations", "data")
+"""Keys of annotation files under which all videos stand, the surest first."""
+
 _MARKS = ("\t", ",", ";", "&")
 """What may stand between the columns of a table."""
 
@@ -177,8 +180,12 @@ def _entries(text: str, path: str, subset: str, setting: str) -> Iterator[str]:
 
 def _of_json(found: Any, subset: str) -> Iterator[str]:
     if isinstance(found, dict):
-        videos = found.get("database", found)
-        yield from (str(key) for key, value in videos.items() if _is_in(value, subset))
+        held = (found.get(key) for key in CONTAINERS)
+        inner = next((each for each in held if isinstance(each, (dict, list))), None)
+        if inner is not None:
+            yield from _of_json(inner, subset)
+            return
+        yield from (str(key) for key, value in found.items() if _is_in(value, subset))
         return
     for each in found:
         if isinstance(each, str):

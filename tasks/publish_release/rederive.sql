@@ -101,9 +101,11 @@ CREATE OR REPLACE TEMP TABLE accepted AS
 WITH judged AS (
   SELECT d.inspected_by, d."at", d.inspection_id, unnest(d.tubes) AS tube FROM deciding d
 ), last AS (
-  SELECT * FROM judged
+  -- An ok was given of the tube as it was computed: it undoes no fix of another event.
+  SELECT * FROM (SELECT *, bool_or(tube.verdict = 'fixed') OVER (PARTITION BY tube.tube_id) AS is_fixed
+    FROM judged)
   QUALIFY row_number() OVER (PARTITION BY tube.tube_id
-    ORDER BY (inspected_by = 'human') DESC, "at" DESC, inspection_id DESC) = 1
+    ORDER BY tube.verdict = 'ok' AND is_fixed, (inspected_by = 'human') DESC, "at" DESC, inspection_id DESC) = 1
 )
 SELECT c.* FROM last l JOIN computed c ON c.tube_id = l.tube.tube_id WHERE l.tube.verdict = 'ok'
 UNION ALL

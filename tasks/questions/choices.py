@@ -41,10 +41,14 @@ def choices(
     if len(right) != 1:
         return Refusal("no_choice", f"{len(right)} objects are right; expected one")
     chosen = [scene.objects[right.pop()]]
+    if "," in chosen[0].name:  # commas part the options
+        return Refusal("no_choice", f"{chosen[0].name!r} would be read as two names")
     others = [
         each
         for each in scene.objects.values()
-        if scene.visible(each.object_id) and not intersect(scene.sounding(each.object_id), [span_s])
+        if "," not in each.name
+        and scene.visible(each.object_id)
+        and not intersect(scene.sounding(each.object_id), [span_s])
     ]
     for other in sorted(others, key=lambda each: digest_of([candidate.question_id, each.name])):
         is_distinct = not any(share_a_name(other, each) for each in chosen)

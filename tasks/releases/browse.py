@@ -28,7 +28,7 @@ from earshot.schemas.event import Event
 from earshot.schemas.inspection import Inspection
 from earshot.schemas.object import Object
 from earshot.schemas.release import Media
-from earshot.store.reviewed import in_force
+from earshot.store.reviewed import decisive, in_force
 from earshot.tasks.releases.media import USABLE, MediaFolder, check_video
 from earshot.tasks.releases.release import Release
 
@@ -215,13 +215,14 @@ def _tubes(
     One that was revised again since is among the `shown` alone.
     """
     by_digest = {row["shown_digest"]: row for row in shown} | {row["digest"]: row for row in rows}
-    verdicts: dict[str, str] = {}
     final = {row["tube_id"]: row for row in reversed(rows)}
-    for inspection in inspections:
-        for judged in inspection.tubes if inspection else ():
-            verdicts[judged.tube_id] = judged.verdict
-            if judged.after_digest in by_digest:
-                final[judged.tube_id] = by_digest[judged.after_digest]
+    said = [each for each in inspections if each is not None]
+    standing = [each for each in said if each.verdict == "ok"]
+    judged = decisive(said) | decisive(standing)
+    for tube_id, each in judged.items():
+        if each.after_digest in by_digest:
+            final[tube_id] = by_digest[each.after_digest]
+    verdicts = {tube_id: each.verdict for tube_id, each in judged.items()}
     return [_tube(row, verdicts.get(tube_id), media) for tube_id, row in sorted(final.items())]
 
 

@@ -30,6 +30,14 @@ REQUEST_S, ATTEMPTS, WAIT_S = 60.0, 4, 0.5
 Filters = list[tuple[str, str, Any]] | list[list[tuple[str, str, Any]]]
 
 
+def _asked(columns: Sequence[str] | None, filters: Filters | None) -> list[str]:
+    """Return the names of all columns that a reader wants, or chooses rows by."""
+    terms = [
+        each for term in filters or () for each in (term if isinstance(term, list) else [term])
+    ]
+    return [*(columns or ()), *(name for name, *_ in terms)]
+
+
 class Release:
     """A version of a dataset.
 
@@ -122,11 +130,21 @@ class Release:
                 groups are read that can have them.
 
         Raises:
-            ReleaseError: the release has no such table or split.
+            ReleaseError: the release has no such table or split, or the table no such column.
         """
         paths = self.paths(table, split)
         wanted = None if columns is None else list(columns)
-        return pq.read_table(paths, columns=wanted, filters=filters, filesystem=self.fs)
+        try:
+            return pq.read_table(paths, columns=wanted, filters=filters, filesystem=self.fs)
+        except pa.ArrowInvalid as error:
+            there = self.schema(table).names
+            unknown = [name for name in _asked(columns, filters) if name not in there]
+            if not unknown:
+                raise
+            raise ReleaseError(
+                f"{shown(self.place)}: table {table!r} has no column {unknown[0]!r}; expected some "
+                f"of {', '.join(there)}"
+            ) from error
 
     def to_pandas(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from earshot.errors import InputError
 from earshot.rewards.result import Mode
 from earshot.tasks.score_answers.baselines import score_baselines
 from earshot.tasks.score_answers.groups import DRAWS, LEVEL, am_lgm, group_scores, measure_all
@@ -40,6 +41,12 @@ def score_answers(
     benchmark = read_release(release)
     questions = benchmark.of_split(split)
     found = read_predictions(predictions, set(benchmark.questions.column("question_id")))
+    if found.lines and found.malformed == found.lines:
+        raise InputError(
+            f"predictions {str(predictions)!r}: none of {found.lines:,} lines can be read, "
+            f"{found.problems[0]}; expected JSON Lines, one object with question_id and "
+            "completion a line: `earshot answer` writes such a file"
+        )
     scored = measure_all(questions, found.completions, mode)
     am, lgm = am_lgm(scored) if mode == "strict" else (None, None)
     train = replace(benchmark.questions, split="train")

@@ -78,7 +78,7 @@ def test_pull_push_and_a_spoilt_file(earshot, shelf, tmp_path):
     checked = earshot("release", "verify", str(tmp_path / "yard-v1"))
     assert checked.returncode == 1
     assert "media.parquet is altered" in checked.stdout
-    assert "1 files are not" in checked.stderr
+    assert "is not as its manifest says, faults: 1" in checked.stderr
 
 
 def test_diff_as_table_json_and_parquet(earshot, shelf, tmp_path):

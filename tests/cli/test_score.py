@@ -31,14 +31,26 @@ def _score(release: Path, predictions: Path, *more: str) -> subprocess.Completed
 
 def test_scores_are_printed_with_what_is_missing(release: Path, tmp_path: Path) -> None:
     """A table a task with the blind answers, what became of the lines, and where the rest lies."""
-    (tmp_path / "p.jsonl").write_text("{oops\n")
+    (tmp_path / "p.jsonl").write_text('{oops\n{"question_id": "nobody/q", "completion": "x"}\n')
     done = _score(release, tmp_path / "p.jsonl", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert "0 answered, 6 missing (score 0), 1 malformed lines." in done.stdout
+    assert "0 answered, 6 missing (score 0), 1 malformed lines, 1 lines" in done.stdout
     assert "line 1: no JSON object" in done.stdout
     for word in ("temporal (2)", "m_tIoU", "whole video", "AM 0.000, LGM 0.000"):
         assert word in done.stdout
     assert (tmp_path / "out" / "scores.png").is_file()
+
+
+@pytest.mark.parametrize("text", ["question_id,completion\na/q,x\n", '[{"question_id": "a/q"}]'])
+def test_a_file_that_holds_no_predictions_is_refused(
+    release: Path, tmp_path: Path, text: str
+) -> None:
+    """A CSV or a JSON array is no model that answered nothing: exit code 2 and the remedy."""
+    (tmp_path / "p.jsonl").write_text(text)
+    done = _score(release, tmp_path / "p.jsonl")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    for word in ("p.jsonl", "line 1: no JSON object", "expected JSON Lines", "earshot answer"):
+        assert word in done.stderr.replace("\n", " ")
 
 
 def test_json_is_the_report_and_nothing_else(release: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from earshot.errors import ConfigError
-from earshot.prompts.packs import load_pack, parse_pack
+from earshot.prompts.packs import Template, load_pack, parse_pack
 
 GOOD = """\
 pack: mine
@@ -161,3 +161,13 @@ def test_a_file_that_no_pack_can_be_is_refused_by_name(tmp_path: Path) -> None:
         load_pack(str(latin))
     with pytest.raises(ConfigError, match=r"deep.yaml:1: too deeply nested"):
         parse_pack("[" * 5000 + "]" * 5000, "deep.yaml")
+
+
+@pytest.mark.parametrize("template", load_pack("earshot").templates, ids=lambda each: each.id)
+def test_wordings_fit_a_name_in_the_plural(template: Template) -> None:
+    """No "is the people", "the scissors makes" or "its": a name may be a plural."""
+    for wording in template.question:
+        if template.which is None and "{object}" in wording:
+            assert not re.search(
+                r"\bis the \{|\{object\}\S* (is|makes|has|does)\b|\bits?\b", wording
+            )

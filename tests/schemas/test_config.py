@@ -68,6 +68,8 @@ def test_defaults_are_those_of_r_avst() -> None:
         ("track", {"fps": 0}),
         ("questions", {"test_share": 1.0}),
         ("release", {"name": "a b"}),
+        ("release", {"licence": ""}),
+        ("release", {"licence": " "}),
         ("run", {"workers": 0}),
     ],
 )

@@ -162,6 +162,23 @@ def test_of_two_events_that_judge_one_tube_the_higher_ranking_decides() -> None:
     assert reviewed([EVENT, other], parts, [TUBE], [], [RULES, person]).tubes == ()
 
 
+def test_an_ok_undoes_no_fix_that_it_was_not_shown() -> None:
+    """Everybody sees a shared tube as computed: another event's later ok is not about the fix."""
+    other = event_of("dog running", (4.0, 6.0))
+    parts = [PART, sounding(other, DOG)]
+    left = revision_of(TUBE, still(0.6))
+    fixed = by_person(EVENT, [judged(TUBE, "fixed", left)], 0)
+
+    def stands(*inspections: Inspection) -> tuple[Tube, ...]:
+        return reviewed([EVENT, other], parts, [TUBE], [left], inspections).tubes
+
+    assert stands(fixed, by_person(other, [judged(TUBE)], 5)) == (left,)
+    assert stands(fixed, by_rules(other, [judged(TUBE)])) == (left,)
+    assert stands(fixed, by_person(other, [judged(TUBE, "rejected")], 5)) == ()
+    again = by_person(EVENT, [judged(TUBE)], 9)
+    assert stands(fixed, by_person(other, [judged(TUBE)], 5), again) == (TUBE,)
+
+
 # carrying over
 
 

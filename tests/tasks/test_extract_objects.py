@@ -308,6 +308,55 @@ def test_counted_things_are_asked_for_one_by_one_and_groups_as_a_whole() -> None
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "surfaces", "count"),
+    [
+        ("A blue car revs while a green one stays silent.", ["blue car", "a green one"], 2),
+        ("A blue car revs while a green one stays silent.", ["A blue car", "a green one"], 2),
+        ("A car revs beside another car.", ["car", "another car"], 2),
+        ("A car revs beside the other.", ["car", "the other"], 2),
+        ("One car honks while a second car waits.", ["One car", "second car"], 2),
+        ("Two cars wait and a third car honks.", ["Two cars", "third car"], 3),
+        ("The other car honks.", ["other car"], 2),
+        ("A car honks as cars pass.", ["car", "cars"], 3),
+        ("A car honks. The red car waits.", ["car", "red car"], 2),
+        ("A car honks, then the car waits.", ["car", "the car"], 1),
+        ("A red car honks, then the car waits; it stalls.", ["red car", "the car", "it"], 1),
+        ("A car honks, honking is heard again.", ["car", "honking"], 1),
+        ("Two cars wait. The red car honks.", ["Two cars", "red car"], 2),
+        ("Two cars wait. One car honks.", ["Two cars", "One car"], 2),
+        ("A car passes another car; the other car honks.",
+         ["car", "another car", "the other car"], 2),
+    ],
+)  # fmt: skip
+def test_words_that_tell_things_apart_count_them(
+    text: str, surfaces: list[str], count: int
+) -> None:
+    """Words like "another" bring in a second instance; what may well be the same is no new one."""
+    said = caption(text)
+    many = {"Two cars": 2, "cars": None}
+    told = [mention(said, each, "car", count=many.get(each, 1)) for each in surfaces]
+    car = only(merge(told, [said], [event()]))
+    assert (car.name, car.count) == ("car", count)
+    assert not {"it", "other", "another", "a green one", "green one"} & set(car.accept)
+
+
+def test_the_same_mention_in_two_events_counts_once() -> None:
+    """Events that overlap a caption share its things."""
+    said = caption("A car honks.")
+    here, there = event("one", (0, 5)), event("two", (4, 9))
+    told = [mention(said, "car", "car", within=each) for each in (here, there)]
+    assert only(merge(told, [said], [here, there])).count == 1
+
+
+def test_an_ordinal_is_no_part_of_a_name() -> None:
+    """A model's "second man" is a man; a bow tie keeps its words."""
+    said = caption("One man sings, a second man wears a bow tie.")
+    told = [mention(said, "One man", "man"), mention(said, "second man", "second man"),
+            mention(said, "bow tie", "bow tie")]  # fmt: skip
+    assert names(merge(told, [said], [event()])) == ["man", "bow tie"]
+
+
 def test_a_kind_is_a_group_only_if_every_mention_is() -> None:
     """A crowd and a person of it are not followed with one box."""
     text = caption("People cheer and one person waves.")

@@ -462,6 +462,32 @@ def test_phrases_have_span_head_and_number(
     assert thing.sounds
 
 
+@pytest.mark.parametrize(
+    ("text", "surface", "name", "sounds"),
+    [
+        ("A blue car revs while a green one stays silent.", "a green one", "car", False),
+        ("A dog sleeps. Another barks.", "Another", "dog", True),
+        ("A man holds a red guitar and a woman plays a blue one.", "a blue one", "guitar", True),
+        ("One man waits, the other sings.", "the other", "man", True),
+        ("A car passes by and then a second one honks.", "a second one", "car", True),
+        ("A man waits and a second man sings.", "second man", "man", True),
+    ],
+)
+def test_one_and_another_are_things_of_a_kind_that_was_named(
+    text: str, surface: str, name: str, sounds: bool
+) -> None:
+    """What stands for a further thing is a mention of its own, with its own sound or silence."""
+    (found,) = [each for each in reading(text).things if each.surface == surface]
+    assert (found.name, found.count, found.sounds) == (name, 1, sounds)
+
+
+def test_one_that_stands_for_people_or_nothing_before_is_no_thing() -> None:
+    """In "all one sees" it is the viewer; "another" with nothing before it stays open."""
+    (seen,) = reading("All one sees is a balloon.").things
+    assert seen.name == "balloon"
+    assert reading("Another barks.").things == ()
+
+
 # -- events and mentions
 
 

@@ -714,6 +714,23 @@ def test_a_choice_of_two_is_none(names: tuple[str, ...]) -> None:
     assert "no_choice" in reasons(made).values()
 
 
+def test_a_name_with_a_comma_is_no_option() -> None:
+    """Options are parted by commas: "horn, brass" would be two of them."""
+    made = _choice("man", "horn, brass", "cat", "ball").inspected().ask(pack="earshot")
+    assert set(questions(made)["spatial-choice"].options) == {"dog", "man", "cat", "ball"}
+    brass = make_object(name="horn, brass")
+    asked = _choice("man", "cat", "ball")
+    asked = replace(
+        asked,
+        objects=[brass, *asked.objects[1:]],
+        parts=[sounding(BARK, brass), *asked.parts[1:]],
+        tubes=[tube_of(brass, WHOLE, still(0.05)), *asked.tubes[1:]],
+    )
+    made = asked.inspected().ask(pack="earshot")
+    assert "spatial-choice" not in questions(made)
+    assert "no_choice" in reasons(made).values()
+
+
 def test_an_answer_beyond_the_token_budget_is_refused() -> None:
     """A model that is trained with so many tokens could never give it."""
     made = world().inspected().ask(max_answer_tokens=100)

@@ -146,7 +146,7 @@ def verify(release: Version, pin: Pin = None, json: Json = False) -> None:
         for problem in problems:
             show.say(problem)
     if problems:
-        raise ReleaseError(f"{release}: {len(problems)} files are not as its manifest says")
+        raise ReleaseError(f"{release} is not as its manifest says, faults: {len(problems)}")
     if not json:
         show.say(f"{release} is whole: {len(found.head.files)} files as the manifest says")
 

@@ -107,11 +107,24 @@ MARK = "\ufeff"
         f"{MARK}video_id,label\r\n-8mcyL3kWNQ,dog\r\nz,cat\r\n",
         "Video_ID;label\n-8mcyL3kWNQ;dog\nz;cat\n",
         f'{MARK}{{"-8mcyL3kWNQ": {{}}, "z": {{}}}}',
+        '{"videos": ["-8mcyL3kWNQ", "z"]}',
+        '{"info": {"year": 2024}, "videos": [{"video_id": "-8mcyL3kWNQ"}, {"video_id": "z"}]}',
+        '{"version": "1", "data": {"-8mcyL3kWNQ": {}, "z": {}}}',
         "-8mcyL3kWNQ,30,dog barking,test\n---g-f_I2yQ,1,people marching,train\n",
         '# YTID, start, end, labels\n-8mcyL3kWNQ, 0.000, 10.000, "/m/1,/m/2"\n'
         '---g-f_I2yQ, 0.000, 10.000, "/m/1"\n',
     ],
-    ids=["marked lines", "marked table", "semicolons", "marked JSON", "VGG-Sound", "AudioSet"],
+    ids=[
+        "marked lines",
+        "marked table",
+        "semicolons",
+        "marked JSON",
+        "listed videos",
+        "rows of videos",
+        "data by video",
+        "VGG-Sound",
+        "AudioSet",
+    ],
 )
 def test_what_spreadsheets_and_benchmarks_write_is_read(tmp_path, text):
     """Byte order mark, CRLF, blank lines, no head: the first entry is found as any other."""

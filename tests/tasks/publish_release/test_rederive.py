@@ -187,6 +187,26 @@ def test_an_answer_may_rest_on_a_revision_that_a_later_one_replaced(tmp_path):
     assert other_answers(tmp_path) == []
 
 
+def test_a_fix_stands_beside_a_later_ok_of_another_event(tmp_path):
+    """Who called the shared tube ok was shown it as computed; the script says so too."""
+    dog = make_object("v1", "dog")
+    bark, howl = make_event("v1", ((2.0, 6.0),), "bark"), make_event("v1", ((3.0, 5.0),), "howl")
+    tube = tube_of(dog, (2.0, 6.0))
+    left = revision_of(tube, still(0.05))
+    world = World(
+        make_video("v1"), [bark, howl], [dog],
+        [make_event_object(event, dog, sounding=event.segments) for event in (bark, howl)],
+        [tube],
+        [by_person(bark, [judged(tube, "fixed", left)], 0), by_person(howl, [judged(tube)], 1)],
+        [left],
+    )  # fmt: skip
+    questions = write_release(tmp_path, [world], "earshot")
+    boxed = [row.answer for row in questions if "<where>" in row.answer]
+    assert boxed
+    assert all("[0.050, " in answer for answer in boxed)
+    assert other_answers(tmp_path) == []
+
+
 def test_the_script_runs_where_nothing_of_ours_is(tmp_path):
     """As a reader of the release would: DuckDB, the script, the folder."""
     questions = write_release(tmp_path, [random_world("v1", random.Random(1))], "earshot")

@@ -38,6 +38,20 @@ def test_a_table_or_split_that_is_not_there_is_named(release):
         Release(release).read(split="dev")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"columns": ["video_id", "boxs"]},
+        {"filters": [("boxs", "=", 1)]},
+        {"filters": [[("tube_id", "=", "t"), ("boxs", "=", 1)], [("video_id", "=", "v")]]},
+    ],
+)
+def test_a_column_that_is_not_there_is_named(release, asked):
+    """With those that are, be it wanted or filtered by."""
+    with pytest.raises(ReleaseError, match=r"'tubes' has no column 'boxs'.*tube_id.*boxes"):
+        Release(release).read("tubes", **asked)
+
+
 def test_versions_of_a_place_are_listed_in_order(release, second, tmp_path):
     """With numbers and pins; what has no manifest is no version."""
     one, two = list_releases(release.parent)

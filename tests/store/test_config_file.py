@@ -53,7 +53,7 @@ def test_the_rendered_defaults_are_the_defaults(file: Path) -> None:
     seed=st.integers(-(2**62), 2**62),
     flag=st.booleans(),
     lists=st.lists(st.text(max_size=20), max_size=3),
-    text=st.text(max_size=20),
+    text=st.text(max_size=20).filter(str.strip),
 )
 def test_any_configuration_is_read_back(
     tmp_path_factory: pytest.TempPathFactory,

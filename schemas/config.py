@@ -7,35 +7,21 @@ whose section it stands in, and what depends on that. `fetch` and `run` are in n
 from __future__ import annotations
 
 import re
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from earshot.schemas.numbers import PlainNumbers
 
 
-class Section(BaseModel):
+class Section(PlainNumbers):
     """A part of the configuration; unknown fields are errors."""
 
     # A secret that was put into a field by mistake is in no traceback.
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
     )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_flag_is_a_number(cls, value: object, info: ValidationInfo) -> object:
-        # Else pydantic reads `max_budget_usd = true` as one dollar.
-        kind = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
-            raise ValueError(f"expected a number, found {str(value).lower()}")
-        return value
 
 
 class ProbeConfig(Section):

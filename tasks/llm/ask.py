@@ -11,12 +11,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict
 
 from earshot.schemas.base import canonical_json, digest_of, sha256_hex
 from earshot.schemas.config import LlmConfig
+from earshot.schemas.numbers import PlainNumbers
 from earshot.tasks.llm.dialect import Dialect
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -29,19 +30,10 @@ The field `stands_for` of a part is not sent: it says in the digest what the byt
 """
 
 
-class AnswerModel(BaseModel):
+class AnswerModel(PlainNumbers):
     """A part of an answer; what is not asked for is passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_flag_is_a_number(cls, value: object, info: ValidationInfo) -> object:
-        # Else pydantic reads true as second 1.
-        kind = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
-            raise ValueError(f"expected a number, found {str(value).lower()}")
-        return value
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def test_a_tiny_model_is_trained_by_the_rewards(sample: Sample, tmp_path: Path) 
     said = run(python, "tests/examples/run_training.py", sft, grpo, work, home=tmp_path / "hub")
     found = json.loads(said.splitlines()[-1])
     *steps, _ = found["trained"]
-    assert len(steps) == json.loads((grpo / "manifest.json").read_text())["batches"] >= 1
+    assert len(steps) == json.loads((grpo / "manifest.json").read_text())["batches"] == 1
     assert any(step["frac_reward_zero_std"] < 1 and step["reward_std"] > 0 for step in steps)
     assert found["changed"] > 0
     idle, _ = found["idle"]

@@ -11,7 +11,7 @@ from tests.consumers.world import Sample, run, sample, trainer  # noqa: F401 - f
 def test_a_tiny_model_is_trained_by_the_rewards(sample: Sample, tmp_path: Path) -> None:  # noqa: F811
     """Some group's rewards differ and parameters move; under a constant reward none does."""
     python = trainer("train")
-    grpo = sample.export(tmp_path / "grpo", "trl", "--batch-prompts", 2, "--quota", "temporal=2")
+    grpo = sample.export(tmp_path / "grpo", "trl", "--batch-prompts", 3)
     # Short answers alone: the tiny model learns their form in some seconds, and not much more.
     options = ("--objective", "sft", "--batch-prompts", 2, "--quota", "temporal=2")
     sft = sample.export(tmp_path / "sft", "trl", *options, "--no-check-media")
@@ -19,7 +19,7 @@ def test_a_tiny_model_is_trained_by_the_rewards(sample: Sample, tmp_path: Path) 
     said = run(python, "tests/examples/run_training.py", sft, grpo, work, home=tmp_path / "hub")
     found = json.loads(said.splitlines()[-1])
     *steps, _ = found["trained"]
-    assert len(steps) == json.loads((grpo / "manifest.json").read_text())["batches"] == 1
+    assert len(steps) == json.loads((grpo / "manifest.json").read_text())["batches"] == 2
     assert any(step["frac_reward_zero_std"] < 1 and step["reward_std"] > 0 for step in steps)
     assert found["changed"] > 0
     idle, _ = found["idle"]

@@ -74,7 +74,7 @@ def make_plan(
     coded = tasks if isinstance(tasks, pa.DictionaryArray) else _coded(tasks)
     codes = coded.indices.to_numpy(zero_copy_only=False)
     numbered = enumerate(coded.dictionary.to_pylist())
-    of_task = {task: np.flatnonzero(codes == code) for code, task in numbered}
+    of_task = {task: np.flatnonzero(codes == code).astype(np.int32) for code, task in numbered}
     of_task = {task: of_task[task] for task in sorted(of_task) if len(of_task[task])}
     counts = {task: len(found) for task, found in of_task.items()}
     wanted = dict(quotas) if quotas else share(counts, batch)
@@ -86,14 +86,12 @@ def make_plan(
             f"batch takes {wanted}; lower batch_prompts or change the quotas"
         )
     sizes = np.asarray(tokens, dtype=np.int64)
-    order = np.stack(
-        [
-            _epoch(of_task, wanted, batches, sizes, ranks, seed, epoch, bins)
-            for epoch in range(epochs)
-        ]
-    )
+    made = [
+        _epoch(of_task, wanted, batches, sizes, ranks, seed, epoch, bins) for epoch in range(epochs)
+    ]
+    order, loads = (np.stack(parts) for parts in zip(*made, strict=True))
     left = len(tasks) - batches * batch
-    return Plan(order, wanted, (left,) * epochs, _worst(sizes[order]))
+    return Plan(order, wanted, (left,) * epochs, _worst(loads))
 
 
 def _coded(tasks: Sequence[Task] | pa.Array) -> pa.DictionaryArray:
@@ -129,7 +127,7 @@ def share(counts: Mapping[Task, int], batch: int) -> dict[Task, int]:
 
 
 def _epoch(
-    of_task: Mapping[Task, Ints],
+    of_task: Mapping[Task, npt.NDArray[np.int32]],
     quotas: Mapping[Task, int],
     batches: int,
     sizes: Ints,
@@ -137,8 +135,8 @@ def _epoch(
     seed: int,
     epoch: int,
     bins: Ints | None,
-) -> Ints:
-    """Return (batches, ranks, slots) of one epoch."""
+) -> tuple[Ints, Ints]:
+    """Return (batches, ranks, slots) of one epoch, and the tokens of each rank."""
     rng = np.random.Generator(np.random.PCG64([seed, epoch]))
     drawn = []
     for task in sorted(quotas):
@@ -149,25 +147,41 @@ def _epoch(
     members = np.concatenate(drawn, axis=1)
     # Equal sizes stay in the drawn order, so that no task keeps to one rank.
     members = rng.permuted(members, axis=1)
-    falling = np.argsort(-sizes[members], axis=1, kind="stable")
-    members = np.take_along_axis(members, falling, axis=1)
-    # A round gives one prompt to every rank, the largest to the one that has least so far: 0 1 2,
-    # 2 1 0, and on in the snake that the sizes make. Every rank gets the same number.
-    rounds = members.reshape(batches, -1, ranks)
-    dealt = np.empty_like(rounds)
-    loads = np.zeros((batches, ranks), np.int64)
-    for number in range(rounds.shape[1]):
-        lightest = np.argsort(loads, axis=1, kind="stable")
-        np.put_along_axis(dealt[:, number], lightest, rounds[:, number], axis=1)
-        loads += sizes[dealt[:, number]]
-    return dealt.transpose(0, 2, 1).copy()
+    return _dealt(members, sizes[members], ranks)
 
 
-def _worst(tokens: Ints) -> float:
-    """Return the mean over batches of largest / mean tokens of a rank."""
-    of_rank = tokens.sum(axis=-1).astype(np.float64)
-    mean = np.maximum(of_rank.mean(axis=-1), 1e-12)
-    return float((of_rank.max(axis=-1) / mean).mean())
+def _dealt(members: npt.NDArray[np.int32], sizes: Ints, ranks: int) -> tuple[Ints, Ints]:
+    """Deal the members of each batch to its ranks: (batches, ranks, slots), tokens of each rank.
+
+    A round gives one prompt to every rank, the largest to the one that has least so far: 0 1 2,
+    2 1 0, and on in the snake that the sizes make. Every rank gets the same number.
+    """
+    batches, batch = members.shape
+    slots = batch // ranks
+    # Whole numbers that carry a place in their lowest bits: one sort, stable by the place.
+    bits = batch.bit_length()
+    keyed = np.sort((-sizes << bits) | np.arange(batch), axis=1)
+    falling = -(keyed >> bits)
+    ordered = np.take_along_axis(members, keyed & ((1 << bits) - 1), axis=1)
+    rounds = falling.reshape(batches, slots, ranks) << bits
+    loads = np.tile(np.arange(ranks), (batches, 1))
+    to = np.empty_like(rounds)
+    for number in range(slots):
+        loads.sort(axis=1)
+        np.bitwise_and(loads, (1 << bits) - 1, out=to[:, number])
+        loads += rounds[:, number]
+    to *= slots
+    to += np.arange(slots)[:, None]
+    to += (np.arange(batches) * batch)[:, None, None]
+    dealt = np.empty(ordered.size, np.int64)
+    dealt[to.reshape(-1)] = ordered.reshape(-1)
+    return dealt.reshape(batches, ranks, slots), loads >> bits
+
+
+def _worst(loads: Ints) -> float:
+    """Return the mean over batches of largest / mean tokens of a rank, the last axis."""
+    mean = np.maximum(loads.mean(axis=-1), 1e-12)
+    return float((loads.max(axis=-1) / mean).mean())
 
 
 def plan_table(

@@ -54,6 +54,7 @@ from earshot.tasks.releases.release import Release
 IMAGE_ROWS, GROUP_ROWS = 256, 2_048
 """Rows with their pictures in memory at a time; rows of a row group."""
 ROWS, PLAN, DROPPED = "rows.parquet", "plan.parquet", "dropped.parquet"
+_DROPPED_FROM = ("sample_id", "video_id", "task")
 N = TypeVar("N", bound=np.generic)
 _REPETITIVE = [
     "release", "video_id", "video_uri", "video_path", "video_sha256", "task", "branch", "split",
@@ -168,7 +169,7 @@ class _Export:
                 if config.curriculum_bins
                 else None,
             )
-            for table in self._spool.left_out(plan.order.reshape(-1)):
+            for table in self._spool.left_out(plan.order.reshape(-1), _DROPPED_FROM):
                 self._drop(dropped, _left_out(table, plan))
         dialect = DIALECTS[config.dialect]
         names = [ROWS, PLAN, DROPPED, *dialect.write(self._batches(plan), self._folder, config)]
@@ -293,7 +294,7 @@ def _left_out(rows: pa.Table, plan: Plan) -> pa.Table:
         for task in TASKS
     }
     told = pa.array(list(why.values())).take(pc.index_in(rows["task"], pa.array(list(why))))
-    columns = {name: rows[name] for name in ("sample_id", "video_id", "task")}
+    columns = {name: rows[name] for name in _DROPPED_FROM}
     columns["status"] = pa.array(["filtered"] * rows.num_rows)
     columns["reason_code"] = pa.array(["no_full_batch"] * rows.num_rows)
     return pa.table({**columns, "message": told}, schema=DroppedRow.ARROW)

@@ -93,13 +93,14 @@ class Footage:
         row, known = self._media.get(video_id), self._videos.get(video_id)
         if row is None or known is None:
             raise ItemError("not_found", f"{video_id} is not in the release's media table")
-        media = Media.model_construct(**row)  # from a published table: its types are known
-        path = self._folder.find(media)
+        uri, sha256 = row["uri"], row["sha256"]
+        path = self._folder.find(video_id, uri)
         if path is None:
-            raise ItemError("not_found", f"{media.uri} is not in the media root; fetch it")
+            raise ItemError("not_found", f"{uri} is not in the media root; fetch it")
         if not self._config.check_media:
-            return Clip(path, media.uri, media.sha256, **{name: known[name] for name in _FACTS})
-        checked = check_video(media, path, self._worker)
+            return Clip(path, uri, sha256, *(known[name] for name in _FACTS))
+        # From a published table: its types are known.
+        checked = check_video(Media.model_construct(**row), path, self._worker)
         if checked.state in _CODES:
             raise ItemError(_CODES[checked.state], f"{path}: {checked.why}")
         if checked.state == "unreadable":
@@ -116,7 +117,7 @@ class Footage:
                     f"{found.rotation_deg} degrees, for {shown[0]} x {shown[1]} shown",
                 )
         return Clip(
-            path, media.uri, media.sha256, found.duration_s, found.fps, found.n_frames, *shown,
+            path, uri, sha256, found.duration_s, found.fps, found.n_frames, *shown,
             has_audio=found.has_audio,
         )  # fmt: skip
 

@@ -45,8 +45,9 @@ def common_half(makers: Sequence[Maker]) -> pa.RecordBatch:
     """Return a row of `COMMON` a video."""
     columns: dict[str, Any] = {"frame_indices": frame_lists(makers)}
     columns["told"] = [maker.told for maker in makers]
-    for name in makers[0].common if makers else ():
-        columns[name] = [maker.common[name] for maker in makers]
+    if makers:
+        facts = zip(*(maker.common.values() for maker in makers), strict=True)
+        columns |= zip(makers[0].common, facts, strict=True)
     return pa.RecordBatch.from_arrays(
         [pa.array(columns.get(field.name, []), field.type) for field in COMMON], schema=COMMON
     )

@@ -6,7 +6,7 @@ buckets, each of which is sorted on its own. Holds a bucket, and some bytes a ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,7 @@ class Spool:
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self._folder, self._schema = folder, schema
         self._path = folder / "rows.arrow"
+        self._rows = 0
 
     def write(self, tables: Iterable[pa.Table]) -> None:
         """Write all rows."""
@@ -40,6 +41,7 @@ class Spool:
             for table in tables:
                 for batch in table.combine_chunks().to_batches():
                     out.write_batch(batch)
+                    self._rows += batch.num_rows
 
     def in_order(self, order: Ints) -> Iterator[pa.Table]:
         """Yield the rows by number, in that order; a number may come more than once or never."""
@@ -56,16 +58,18 @@ class Spool:
         for bucket in range(count):
             yield self._sorted(self._bucket(bucket))
 
-    def left_out(self, order: Ints) -> Iterator[pa.Table]:
-        """Yield the rows whose number is not in the order."""
-        used = np.unique(order)
+    def left_out(self, order: Ints, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some columns of the rows whose number is not in the order."""
+        is_out = np.ones(self._rows, bool)
+        is_out[order] = False
         at = 0
-        for batch in self._batches():
-            numbers = np.arange(at, at + batch.num_rows)
-            is_out = ~np.isin(numbers, used[slice(*np.searchsorted(used, [at, at + len(batch)]))])
-            at += batch.num_rows
-            if is_out.any():
-                yield pa.Table.from_batches([batch.filter(pa.array(is_out))])
+        # Mapped: of the other columns nothing is read.
+        with pa.memory_map(str(self._path)) as source, pa.ipc.open_stream(source) as reader:
+            for batch in reader:
+                mine = is_out[at : at + batch.num_rows]
+                at += batch.num_rows
+                if mine.any():
+                    yield pa.Table.from_batches([batch.select(columns).filter(pa.array(mine))])
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         with pa.OSFile(str(self._path), "rb") as source, pa.ipc.open_stream(source) as reader:

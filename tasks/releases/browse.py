@@ -146,7 +146,7 @@ def _film(media: Media, folder: MediaFolder | None, worker: Worker) -> tuple[Pat
     """Return the file of a video, or why there is none to draw its tubes on."""
     if folder is None:
         return None, "no --media-root was given"
-    checked = check_video(media, folder.find(media), worker)
+    checked = check_video(media, folder.find(media.video_id, media.uri), worker)
     if checked.state in USABLE:
         return Path(checked.path), ""
     if checked.state == "missing":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         temporal_reward,
     )
     from earshot.rewards.result import WEIGHTS, Score
+    from earshot.rewards.rollouts import store, storing
     from earshot.rewards.scoring import score
 
 __all__ = [
@@ -29,11 +30,19 @@ __all__ = [
     "reward_functions",
     "score",
     "spatial_reward",
+    "store",
+    "storing",
     "task_reward",
     "temporal_reward",
 ]
 
-_HOME = {"score": "scoring", "Score": "result", "WEIGHTS": "result"}
+_HOME = {
+    "score": "scoring",
+    "Score": "result",
+    "WEIGHTS": "result",
+    "store": "rollouts",
+    "storing": "rollouts",
+}
 
 
 def __getattr__(name: str) -> object:

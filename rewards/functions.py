@@ -66,7 +66,7 @@ def _make_reward(part: Part, mode: Mode) -> Reward:
     ) -> list[float | None]:
         # A row of a task that is not ours does not apply: batches may be mixed.
         return [
-            _value(part, mode, cast("Task", each), _text(completion), truth)
+            _value(part, mode, cast("Task", each), text_of(completion), truth)
             if each in WEIGHTS
             else None
             for completion, each, truth in zip(completions, task, truth_json, strict=True)
@@ -88,7 +88,7 @@ def _value(
     return value
 
 
-def _text(completion: object) -> str | None:
+def text_of(completion: object) -> str | None:
     """Return the text of a completion, also of a conversational one (a list of messages)."""
     if isinstance(completion, list) and completion and isinstance(completion[-1], dict):
         completion = completion[-1].get("content")

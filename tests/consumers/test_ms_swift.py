@@ -13,6 +13,7 @@ import pytest
 
 from tests.consumers.world import (  # noqa: F401 - a fixture
     Sample,
+    difficulty_of,
     make_tiny,
     recipe,
     rows_of,
@@ -49,7 +50,8 @@ def test_it_trains_on_the_planned_batches(sample: Sample, tiny: Path, tmp_path: 
     given[weights:weights] = ["listener"]
     given[weights + 4 : weights + 4] = ["1"]
     out = ("--output_dir", tmp_path / "out", "--max_completion_length", 8)
-    env = variables_of(data / "media.env")
+    rollouts = tmp_path / "rollouts"
+    env = {**variables_of(data / "media.env"), "EARSHOT_ROLLOUTS": str(rollouts)}
     said = run(trainer("swift"), SCRIPT, "rlhf", *given, *TINY, *out, home=tmp_path, **env)
     found = json.loads(said.splitlines()[-1])
     rows = {row.sample_id: row for row in rows_of(data)}
@@ -65,6 +67,9 @@ def test_it_trains_on_the_planned_batches(sample: Sample, tiny: Path, tmp_path: 
     }
     assert len(seen) == 2
     assert found["films"] == seen
+    # Six completions of each prompt: the trainer scores them, and the listener beside right ones.
+    hard = difficulty_of(data, rollouts)
+    assert [(row.rollouts, row.reward_min, row.reward_max) for row in hard] == [(18, 0, 2)] * 6
 
 
 def test_supervised_rows(sample: Sample, tiny: Path, tmp_path: Path) -> None:  # noqa: F811

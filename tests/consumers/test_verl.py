@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 from earshot.schemas.training import TrainingRow
 from tests.consumers.world import (  # noqa: F401 - a fixture
     Sample,
+    difficulty_of,
     make_tiny,
     recipe,
     rows_of,
@@ -35,7 +37,11 @@ def test_the_planned_batches(sample: Sample, tiny: Path, tmp_path: Path) -> None
     overrides = recipe(data / "launch_verl.sh", PYTHON=None, MODEL=tiny)[2:]
     assert f"actor_rollout_ref.model.path={tiny}" in overrides
     script = "tests/consumers/read_verl.py"
-    said = run(trainer("verl"), script, data, tiny, *overrides, home=tmp_path)
+    rollouts = tmp_path / "rollouts"
+    said = run(
+        trainer("verl"), script, data, tiny, *overrides, home=tmp_path,
+        EARSHOT_ROLLOUTS=str(rollouts),
+    )  # fmt: skip
     found = json.loads(said.splitlines()[-1])
     planned = pq.read_table(data / "plan.parquet").to_pylist()
     rows = {row.sample_id: row for row in rows_of(data)}
@@ -49,6 +55,10 @@ def test_the_planned_batches(sample: Sample, tiny: Path, tmp_path: Path) -> None
         assert [one["reward_score"] for one in batch["right"]] == [2.0] * 3
         assert [one["reward_score"] for one in batch["wrong"]] == [0.0] * 3
         assert batch["right"][0]["reward_extra_info"] == {"score": 2.0, "format": 1.0, "task": 1.0}
+    # One right and one wrong completion of each row.
+    hard = {row.sample_id: row for row in difficulty_of(data, rollouts)}
+    assert {name: row.rollouts for name, row in hard.items()} == Counter([*read, *read])
+    assert all((row.reward_min, row.reward_max) == (0, 2) for row in hard.values())
 
 
 def check_seen(row: TrainingRow, seen: dict, longest: int) -> None:

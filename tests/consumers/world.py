@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from earshot.schemas.arrow import from_table
-from earshot.schemas.training import TrainingRow
+from earshot.schemas.training import DifficultyRow, TrainingRow
 
 ROOT = Path(__file__).resolve().parents[2]
 # A world whose first two videos are short and have questions of each task: few frames show them.
@@ -73,6 +73,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 def rows_of(folder: Path) -> list[TrainingRow]:
     """The neutral rows of an export, in order."""
     return from_table(TrainingRow, pq.read_table(folder / "rows.parquet"))
+
+
+def difficulty_of(export: Path, rollouts: Path) -> list[DifficultyRow]:
+    """What `earshot grpo difficulty` makes of the rollouts that a trainer stored."""
+    out = export.with_name("difficulty.parquet")
+    earshot("grpo", "difficulty", *sorted(rollouts.iterdir()), "--export", export, "--out", out)
+    return from_table(DifficultyRow, pq.read_table(out))
 
 
 def recipe(script: Path, **variables: object) -> list[str]:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 
-from tests.consumers.world import Sample, run, sample, trainer  # noqa: F401 - fixture
+import pytest
+
+from tests.consumers.world import (  # noqa: F401 - a fixture
+    Sample,
+    difficulty_of,
+    run,
+    sample,
+    trainer,
+)
 
 
 def test_a_tiny_model_is_trained_by_the_rewards(sample: Sample, tmp_path: Path) -> None:  # noqa: F811
@@ -16,7 +25,10 @@ def test_a_tiny_model_is_trained_by_the_rewards(sample: Sample, tmp_path: Path) 
     options = ("--objective", "sft", "--batch-prompts", 2, "--quota", "temporal=2")
     sft = sample.export(tmp_path / "sft", "trl", *options, "--no-check-media")
     work = tmp_path / "work"
-    said = run(python, "tests/examples/run_training.py", sft, grpo, work, home=tmp_path / "hub")
+    rollouts, script = tmp_path / "rollouts", "tests/examples/run_training.py"
+    said = run(
+        python, script, sft, grpo, work, home=tmp_path / "hub", EARSHOT_ROLLOUTS=str(rollouts)
+    )
     found = json.loads(said.splitlines()[-1])
     *steps, _ = found["trained"]
     assert len(steps) == json.loads((grpo / "manifest.json").read_text())["batches"] == 2
@@ -25,3 +37,8 @@ def test_a_tiny_model_is_trained_by_the_rewards(sample: Sample, tmp_path: Path) 
     idle, _ = found["idle"]
     assert (idle["rewards/constant/mean"], idle["frac_reward_zero_std"]) == (1, 1)
     assert found["changed_by_constant"] == 0
+    # Of each prompt of the two batches six rollouts, with the rewards that the trainer had.
+    hard = difficulty_of(grpo, rollouts)
+    assert [row.rollouts for row in hard] == [6] * 6
+    logged = [step["reward"] for step in steps]
+    assert fmean(row.reward_mean for row in hard) == pytest.approx(fmean(logged), abs=1e-4)

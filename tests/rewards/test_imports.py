@@ -24,6 +24,7 @@ said = "<answer><object>dog</object><when>[2.0, 4.0]</when></answer>"
 assert score("temporal", said, truth).total == 1.5
 assert score("temporal", said, truth, mode="avst_zero").total == 0.5
 import earshot.rewards.metrics, earshot.rewards.functions, earshot.rewards.r_avst
+import earshot.rewards.rollouts
 foreign = {{m.partition(".")[0] for m in sys.modules}} - set(sys.stdlib_module_names)
 print(sorted(m for m in foreign if not m.startswith(("_", "earshot"))))
 """

@@ -3,12 +3,13 @@
     swift rlhf --rlhf_type grpo --external_plugins .../reward_ms_swift.py \
         --reward_funcs earshot_format earshot_task --reward_weights 1 1
 
-They read the columns `task` and `truth_json` of the data; None = does not apply to this row.
+They read the columns `task` and `truth_json` of the data; None = does not apply to this row. Where
+EARSHOT_ROLLOUTS names a folder, each completion is stored there with its score.
 """
 
 from __future__ import annotations
 
-from earshot.rewards import reward_functions
+from earshot.rewards import reward_functions, storing
 
 try:
     from swift.rewards import ORM, orms
@@ -16,6 +17,7 @@ except ImportError:  # before ms-swift 4
     from swift.plugin import ORM, orms
 
 _PARTS = reward_functions()
+_PARTS["task"] = storing(_PARTS["task"])
 
 
 class _Earshot(ORM):  # type: ignore[misc]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from earshot.schemas.arrow import from_table
 from earshot.schemas.base import list_of, req
-from earshot.schemas.training import TrainingRow
 
 MESSAGES = list_of(pa.struct([req("role", pa.string()), req("content", pa.string())]))
 
@@ -34,11 +31,6 @@ class Batch:
     frames: Mapping[str, Sequence[Path]]
     sounds: Mapping[str, str]
 
-    @cached_property
-    def rows(self) -> Sequence[TrainingRow]:
-        """The rows as records: slow, so files that are large are better written by columns."""
-        return from_table(TrainingRow, self.table)
-
 
 def message_lists(*said: tuple[str, pa.Array]) -> pa.ListArray:
     """Return a column of conversations: each message is a role and what it says in every row."""
@@ -52,13 +44,14 @@ def message_lists(*said: tuple[str, pa.Array]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, parts, MESSAGES)
 
 
-def asked_lists(batch: Batch, *, with_answer: bool) -> pa.ListArray:
-    """Return system prompt and question of each row, as `messages` does with a `<video>`."""
-    table = batch.table
-    asked = pc.binary_join_element_wise("<video>\n", _one(table["question"]), "")
-    said = [("system", table["system_prompt"]), ("user", asked)]
+def asked_lists(rows: pa.Table, tags: str | pa.Array, *, with_answer: bool = False) -> pa.ListArray:
+    """Return system prompt and question of each `TrainingRow`, the tags of its media before it."""
+    said = [
+        ("system", rows["system_prompt"]),
+        ("user", pc.binary_join_element_wise(tags, rows["question"], "")),
+    ]
     if with_answer:
-        said.append(("assistant", table["answer"]))
+        said.append(("assistant", rows["answer"]))
     return message_lists(*said)
 
 
@@ -70,20 +63,6 @@ def struct_column(kind: pa.StructType, values: Mapping[str, pa.Array]) -> pa.Str
 
 def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def messages(row: TrainingRow, tags: str) -> list[dict[str, str]]:
-    """Return system prompt and question, the tags of the media in front of it."""
-    asked = f"{tags}\n{row.question}" if tags else row.question
-    return [
-        {"role": "system", "content": row.system_prompt},
-        {"role": "user", "content": asked},
-    ]
-
-
-def reply(row: TrainingRow) -> dict[str, str]:
-    """Return the right answer as a message."""
-    return {"role": "assistant", "content": row.answer}
 
 
 def write_script(path: Path, text: str) -> str:

@@ -8,14 +8,16 @@ https://github.com/modelscope/ms-swift/blob/main/docs/source_en/Customization/Cu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from earshot.schemas.training import ExportConfig, TrainingRow
+import duckdb
+import pyarrow as pa
+
+from earshot.schemas.base import STRINGS
+from earshot.schemas.training import ExportConfig
 from earshot.tasks.grpo.dialects import recipes
-from earshot.tasks.grpo.dialects.made import Batch, messages, reply, write_script
+from earshot.tasks.grpo.dialects.made import Batch, asked_lists, write_script
 from earshot.tasks.grpo.profiles import PROFILES, bounds
 
 _COLUMNS = (
@@ -29,10 +31,9 @@ def write(batches: Iterable[Batch], out: Path, config: ExportConfig) -> list[str
     """Write `<split>.jsonl`, `media.env` and, for GRPO, the launch recipe; return their names."""
     name = f"{config.split}.jsonl"
     longest = 0
-    with (out / name).open("w", encoding="utf-8") as file:
+    with duckdb.connect(config={"threads": 1}) as db, (out / name).open("wb") as file:
         for batch in batches:
-            for row in batch.rows:
-                file.write(json.dumps(_row(row, batch, config), ensure_ascii=False) + "\n")
+            file.write(_json_lines(db, _table(batch, config)))
             hears = PROFILES[config.profile].hears
             longest = max(longest, recipes.prompt_tokens(batch.table, hears=hears))
     (out / ENVIRONMENT).write_text(environment(config), encoding="utf-8")
@@ -60,13 +61,23 @@ def environment(config: ExportConfig) -> str:
     return told + "".join(f"export {name}={value}\n" for name, value in values.items())
 
 
-def _row(row: TrainingRow, batch: Batch, config: ExportConfig) -> dict[str, Any]:
-    audios = [batch.sounds[row.video_id]] if row.video_id in batch.sounds else []
-    said = messages(row, "<video><audio>" if audios else "<video>")
-    made: dict[str, Any] = {
-        "messages": [*said, reply(row)] if config.objective == "sft" else said,
-        "videos": [row.video_path],
+def _table(batch: Batch, config: ExportConfig) -> pa.Table:
+    rows = batch.table
+    sounds = [batch.sounds.get(video_id) for video_id in rows["video_id"].to_pylist()]
+    tags = pa.array(["<video>\n" if sound is None else "<video><audio>\n" for sound in sounds])
+    films = pa.array([[path] for path in rows["video_path"].to_pylist()], STRINGS)
+    columns = {
+        "messages": asked_lists(rows, tags, with_answer=config.objective == "sft"),
+        "videos": films,
     }
     if PROFILES[config.profile].hears:
-        made["audios"] = audios
-    return {**made, **{name: getattr(row, name) for name in _COLUMNS}}
+        heard = [[] if sound is None else [sound] for sound in sounds]
+        columns["audios"] = pa.array(heard, STRINGS)
+    return pa.table({**columns, **{name: rows[name] for name in _COLUMNS}})
+
+
+def _json_lines(db: duckdb.DuckDBPyConnection, table: pa.Table) -> bytes:
+    """Return a JSON object a row, with the columns as keys in their order."""
+    fields = ", ".join(f"'{name}': {name}" for name in table.column_names)
+    lines = db.from_arrow(table).project(f"to_json({{{fields}}})").to_arrow_table()
+    return b"".join(line.as_buffer().to_pybytes() + b"\n" for line in lines.column(0))

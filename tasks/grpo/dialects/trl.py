@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earshot.schemas.base import list_of, req
-from earshot.schemas.training import ExportConfig, TrainingRow
-from earshot.tasks.grpo.dialects.made import MESSAGES, Batch, messages, reply
+from earshot.schemas.training import ExportConfig
+from earshot.tasks.grpo.dialects.made import MESSAGES, Batch, asked_lists, message_lists
 
 # As `datasets` stores its feature, to the field: another type is no image, whatever is told.
 _IMAGES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
@@ -63,20 +63,25 @@ def write(batches: Iterable[Batch], out: Path, config: ExportConfig) -> list[str
     columns = schema(config)
     with pq.ParquetWriter(out / name, columns, compression="zstd") as file:
         for batch in batches:
-            rows = [_row(row, batch, config) for row in batch.rows]
-            file.write_table(pa.Table.from_pylist(rows, schema=columns))
+            file.write_table(_table(batch, columns))
     return [name]
 
 
-def _row(row: TrainingRow, batch: Batch, config: ExportConfig) -> dict[str, Any]:
-    images = [
-        {"bytes": path.read_bytes(), "path": f"{row.video_id}-{number}.jpg"}
-        for number, path in zip(row.frame_indices, batch.frames[row.video_id], strict=True)
-    ]
-    made: dict[str, Any] = {
+def _table(batch: Batch, schema: pa.Schema) -> pa.Table:
+    rows = batch.table
+    shown = zip(rows["video_id"].to_pylist(), rows["frame_indices"].to_pylist(), strict=True)
+    columns = {
         # The trainer itself puts a placeholder a picture in front of the question.
-        "prompt": messages(row, ""),
-        "images": images,
-        **{field.name: getattr(row, field.name) for field in _PLAIN},
+        "prompt": asked_lists(rows, ""),
+        "completion": message_lists(("assistant", rows["answer"])),
+        "images": pa.array([_images(batch, *one) for one in shown], _IMAGES),
+        **{field.name: rows[field.name] for field in _PLAIN},
     }
-    return {**made, "completion": [reply(row)]} if config.objective == "sft" else made
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _images(batch: Batch, video_id: str, frame_indices: list[int]) -> list[dict[str, Any]]:
+    return [
+        {"bytes": path.read_bytes(), "path": f"{video_id}-{number}.jpg"}
+        for number, path in zip(frame_indices, batch.frames[video_id], strict=True)
+    ]

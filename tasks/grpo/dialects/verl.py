@@ -107,7 +107,7 @@ def _table(batch: Batch, config: ExportConfig, limits: Bounds, schema: pa.Schema
     extra = {"index": index, **{name: rows[name] for name in _EXTRA.names if name != "index"}}
     reward = {"style": pa.array(["rule"] * count), "ground_truth": rows["truth_json"]}
     columns = {
-        "messages" if is_sft else "prompt": asked_lists(batch, with_answer=is_sft),
+        "messages" if is_sft else "prompt": asked_lists(rows, "<video>\n", with_answer=is_sft),
         "videos": pa.ListArray.from_arrays(
             pa.array(np.arange(count + 1), pa.int32()),
             struct_column(_VIDEO, video),

@@ -381,11 +381,11 @@ def test_a_turned_film_is_upright_or_dropped(release, films, tmp_path):
 
 @pytest.mark.parametrize("dialect", ["verl", "ms-swift", "trl"])
 def test_choices_and_questions_without_an_answer(films, tmp_path, dialect):
-    """Options stand in the row, the wording in the prompt; `none` is an answer that scores 2."""
+    """Options stand in the row, the wording to the letter; `none` is an answer that scores 2."""
     rows = make_rows(4)
     rows[Video] = about_films(rows[Video], films)
     spatial = [at for at, q in enumerate(rows[Question]) if q.task == "spatial"]
-    asked = "Which of these sounds: dog, cat, tree?"
+    asked = 'Which of these "sounds": dog,\t\\cat, 木\u2028 tree \x01🐕?'
     rows = change(rows, Question, spatial[0], question=asked, options=("dog", "cat", "tree"))
     truth = Truth.model_validate_json(rows[Question][spatial[1]].truth_json)
     nothing = truth.model_copy(update={"objects": ()})
@@ -405,8 +405,10 @@ def test_choices_and_questions_without_an_answer(films, tmp_path, dialect):
     for row in (choice, negative):
         assert score("spatial", row.answer, row.truth_json).total == 2
     assert score("spatial", choice.answer, negative.truth_json).object == 0
-    text = "".join(
-        path.read_text() if path.suffix == ".jsonl" else str(pq.read_table(path).to_pylist())
-        for path in (tmp_path / "o").glob("train.*")
-    )
-    assert asked in text
+    (path,) = (tmp_path / "o").glob("train.*")
+    if path.suffix == ".jsonl":
+        lines = [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    else:
+        lines = pq.read_table(path).to_pylist()
+    said = [(line.get("prompt") or line["messages"])[-1]["content"] for line in lines]
+    assert sum(text.endswith(asked) for text in said) == 1

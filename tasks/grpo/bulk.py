@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json as pj
 
 from earshot.prompts.tokens import count_tokens
 from earshot.rewards.grammar import MAX_BLOCKS, MAX_LINES, MAX_NAME_CHARACTERS, Task
+from earshot.schemas.base import opt, req
 from earshot.tasks.bulk_text import Blocks, answer_texts, number_texts
 
 Ints = npt.NDArray[np.int64]
@@ -29,9 +30,16 @@ _HEAD, _MIDDLE, _TAIL = '{"box_space":"norm",', ',"intervals":', ',"v":1}'
 _BOXES = '"boxes":[['
 _LINE_TOKENS = 10  # `.`, `:`, ` [`, three of `,`, three spaces before a digit, `]` with its newline
 _SPAN_TOKENS = 6  # two of `.`, a comma, a space before a digit, `],` and ` [` to the next one
-# What is read of a truth, as DuckDB's from_json has it: what is of another kind there is null.
-_TRUTH = """{"task": "VARCHAR", "grid": {"step_s": "DOUBLE", "times_s": ["DOUBLE"]},
- "intervals": [["DOUBLE"]], "objects": [{"name": "VARCHAR", "tubes": [{"boxes": [["DOUBLE"]]}]}]}"""
+_NUMBERS = pa.list_(pa.float64())
+_TUBE = pa.struct([req("boxes", pa.list_(_NUMBERS))])
+_OBJECT = pa.struct([req("name", pa.string()), req("tubes", pa.list_(_TUBE))])
+_GRID = pa.struct([req("step_s", pa.float64()), req("times_s", _NUMBERS)])
+_TRUTH = pa.schema(
+    [
+        opt("task", pa.string()), opt("grid", _GRID), opt("intervals", pa.list_(_NUMBERS)),
+        opt("objects", pa.list_(_OBJECT)),
+    ]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +85,10 @@ def tell(task: Task, truths: pa.Array, shown: Shown, budget: int) -> Told:
     truths = truths.take(pa.array(rows))
     if not len(rows):
         return Told(rows, {})
-    read = _Read(task, truths, shown.scale[rows], shown.box_space)
+    try:
+        read = _Read(task, truths, shown.scale[rows], shown.box_space)
+    except pa.ArrowInvalid:  # one has another shape: the way row by row says which
+        return Told(np.empty(0, np.int64), {})
     ordinary = read.is_ordinary(shown.spacing_s[rows], shown.last_s[rows])
     ordinary &= read.tokens <= budget
     if not ordinary.all():
@@ -98,7 +109,7 @@ def tell(task: Task, truths: pa.Array, shown: Shown, budget: int) -> Told:
 
 
 class _Read:
-    """Truths of one task, parsed by DuckDB into leaf arrays, their boxes in the target space."""
+    """Truths of one task, parsed by Arrow into leaf arrays, their boxes in the target space."""
 
     def __init__(self, task: Task, truths: pa.Array, scale: Floats, box_space: str) -> None:
         self.task, self.scale, self.box_space = task, scale, box_space
@@ -296,15 +307,13 @@ class _Read:
 
 
 def _parse(truths: pa.Array) -> pa.Table:
-    """Return the columns of truths, each one chunk."""
-    with _parser().cursor() as db:
-        told = db.from_arrow(pa.table({"truth": truths}))
-        return told.project(f"unnest(from_json(truth, '{_TRUTH}'))").to_arrow_table()
-
-
-@cache
-def _parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 1})
+    """Parse canonical truths, a line each, by Arrow."""
+    lists = pa.ListArray.from_arrays(pa.array([0, len(truths)], pa.int32()), truths)
+    text = pc.binary_join(lists, "\n")[0].as_buffer()
+    options = pj.ParseOptions(explicit_schema=_TRUTH, unexpected_field_behavior="ignore")
+    whole = pj.ReadOptions(block_size=text.size + 1, use_threads=False)
+    found = pj.read_json(pa.BufferReader(text), read_options=whole, parse_options=options)
+    return found.combine_chunks()
 
 
 def _summed(rows: Ints, values: Ints, count: int) -> Ints:

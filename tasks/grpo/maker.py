@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from earshot.errors import InputError
 from earshot.geometry.spaces import NORM, BoxSpace
 from earshot.prompts.answering import train_prompt
 from earshot.prompts.tokens import count_tokens
@@ -60,6 +62,7 @@ class Maker:
 
         Raises:
             UntellableError: it can't be told.
+            InputError: its truth is none: the release is damaged.
         """
         if found := [tag for tag in MEDIA_TAGS if tag in question["question"]]:
             raise UntellableError("media_tag", f"{found[0]} in {question['question']!r}")
@@ -67,7 +70,7 @@ class Maker:
             raise UntellableError(
                 "zero_variance", f"{hard.rollouts} rollouts, each worth {hard.reward_mean:g}"
             )
-        published = read_truth(question["truth_json"])
+        published = _published(question)
         native = (self.clip.width, self.clip.height)
         whole = in_space(published, self.space, native)
         truth, answer, tokens = self._fitting(whole)
@@ -185,6 +188,16 @@ class Maker:
                 "over_budget", f"the answer needs about {tokens} tokens of {budget}"
             )
         return tokens
+
+
+def _published(question: dict[str, Any]) -> Truth:
+    try:
+        return read_truth(question["truth_json"])
+    except ValidationError as error:
+        raise InputError(
+            f"{question['question_id']}: its truth can't be read: {error}; expected the truth that "
+            "earshot publishes. `earshot release verify` says what else differs; pull it again"
+        ) from error
 
 
 def _objects(truth: Truth, native_px: tuple[int, int]) -> tuple[TrainingObject, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -276,6 +277,21 @@ def test_what_is_missing_or_broken_is_dropped_with_a_reason(release, films, tmp_
     with pytest.raises(InputError, match=r"v000.*not_found"):
         export(release, root, tmp_path / "stopped", config(on_fault="stop"))
     assert not [path for path in tmp_path.iterdir() if "stopped" in path.name]
+
+
+def test_a_damaged_truth_is_named(release, films, tmp_path):
+    """Nothing is written, and the error has the question, what is wrong there, and the remedy."""
+    copied = Path(shutil.copytree(release.folder, tmp_path / "r"))
+    path = min((copied / "data" / "train").iterdir())
+    table = pq.read_table(path)
+    truths = table["truth_json"].to_pylist()
+    truths[3] = truths[3].replace('"intervals":[', '"intervals":["early",')
+    at = table.column_names.index("truth_json")
+    pq.write_table(table.set_column(at, table.schema.field(at), pa.array(truths)), path)
+    name = table["question_id"][3].as_py()
+    with pytest.raises(InputError, match=rf"{name}: its truth can't be read(?s:.*)release verify"):
+        export(Release(copied), films, tmp_path / "out", config(check_media=False))
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
 
 
 def test_evaluation_is_refused(release, films, tmp_path):

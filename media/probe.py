@@ -49,6 +49,7 @@ class Probed:
 
     `rotation_deg` is counterclockwise, as FFmpeg's display matrix has it; `width` and `height` are
     displayed: after rotation, with square pixels. `is_silent` is None where there is no track.
+    `drift_s` is the most by which a frame's time differs from its number over `fps`.
     """
 
     duration_s: float
@@ -62,6 +63,7 @@ class Probed:
     audio_codec: str | None
     is_silent: bool | None
     frame_fingerprint: str | None = None
+    drift_s: float = 0.0
 
     @property
     def has_audio(self) -> bool:
@@ -234,12 +236,14 @@ def _summary(
             str(len(tally.times_s)),
         )
     mean_s = float(steps.mean()) if steps.size else duration_s
+    mean_s = mean_s if mean_s > 0 else duration_s
+    even_s = mean_s * np.arange(len(tally.times_s))
     width, height = displayed_size(
         tally.width, tally.height, pixel_aspect(picture), tally.orientation
     )
     return Probed(
         duration_s=round(duration_s, 6),
-        fps=round(1 / (mean_s if mean_s > 0 else duration_s), 6),
+        fps=round(1 / mean_s, 6),
         n_frames=len(tally.times_s),
         width=width,
         height=height,
@@ -249,6 +253,7 @@ def _summary(
         audio_codec=None if sound is None else sound.codec.canonical_name,
         is_silent=None if sound is None else dbfs(tally.peak) < silence_dbfs,
         frame_fingerprint=tally.fingerprint.text,
+        drift_s=float(np.abs(np.sort(np.array(tally.times_s)) - even_s).max()),
     )
 
 

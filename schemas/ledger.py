@@ -222,6 +222,10 @@ REASONS: dict[str, Reason] = {
         "The stored picture is turned or has no square pixels; trainers' readers ignore that.",
         "Encode the video upright, or export for trl, which is given frames.",
     ),
+    "uneven_frames": _filtered(
+        "A frame is not when its number and the rate say, by which trainers' readers go.",
+        "Encode the video at a constant rate, or export for trl, which is given frames.",
+    ),
     "zero_variance": _filtered(
         "All of its stored rollouts got one reward: a group without spread teaches nothing.",
         "Nothing to do, or --zero-variance keep.",

@@ -29,9 +29,13 @@ from earshot.tasks.releases.release import Release
 LIMIT_S = 120.0
 """Wall seconds that a call about one video may take."""
 
+DRIFT_S = 0.25
+"""By so much a reader may be wrong about when a frame is: half of two frames a second."""
+
 _SILENCE_DBFS = -60.0
 _QUALITY = 92
-_FACTS = ("duration_s", "fps", "n_frames", "width", "height", "has_audio")
+_CLIP = ("duration_s", "fps", "n_frames", "width", "height", "has_audio")
+_FACTS = (*_CLIP, "rotation_deg")
 _CODES = {"missing": "not_found", "different": "checksum"}
 
 
@@ -87,8 +91,9 @@ class Footage:
         """Return the file of a video, decoded whole unless the release is to be believed.
 
         Raises:
-            ItemError: it is missing, another film, or can't be decoded; `turned_picture` where a
-                trainer's reader would show another picture than earshot does.
+            ItemError: it is missing, another film, or can't be decoded; `turned_picture` and
+                `uneven_frames` where a trainer's reader would show another picture than earshot
+                does, or at another time.
         """
         row, known = self._media.get(video_id), self._videos.get(video_id)
         if row is None or known is None:
@@ -98,7 +103,8 @@ class Footage:
         if path is None:
             raise ItemError("not_found", f"{uri} is not in the media root; fetch it")
         if not self._config.check_media:
-            return Clip(path, uri, sha256, *(known[name] for name in _FACTS))
+            self._check_upright(path, known["rotation_deg"])
+            return Clip(path, uri, sha256, *(known[name] for name in _CLIP))
         # From a published table: its types are known.
         checked = check_video(Media.model_construct(**row), path, self._worker)
         if checked.state in _CODES:
@@ -110,16 +116,27 @@ class Footage:
         shown = (found.width, found.height)
         if self._config.dialect != "trl":
             stored = self._worker.call(stored_size, path)
-            if found.rotation_deg or stored != shown:
+            self._check_upright(path, found.rotation_deg)
+            if stored != shown:
                 raise ItemError(
                     "turned_picture",
-                    f"{path.name} stores {stored[0]} x {stored[1]} pixels, turned by "
-                    f"{found.rotation_deg} degrees, for {shown[0]} x {shown[1]} shown",
+                    f"{path.name} stores {stored[0]} x {stored[1]} pixels for {shown[0]} x "
+                    f"{shown[1]} shown",
+                )
+            if found.drift_s > DRIFT_S:
+                raise ItemError(
+                    "uneven_frames",
+                    f"{path.name} has a frame {found.drift_s:.2f} s from its number over "
+                    f"{found.fps:g} frames a second; expected at most {DRIFT_S:g} s",
                 )
         return Clip(
             path, uri, sha256, found.duration_s, found.fps, found.n_frames, *shown,
             has_audio=found.has_audio,
         )  # fmt: skip
+
+    def _check_upright(self, path: Path, rotation_deg: int) -> None:
+        if rotation_deg and self._config.dialect != "trl":
+            raise ItemError("turned_picture", f"{path.name} is stored turned by {rotation_deg}°")
 
     def write_frames(self, clip: Clip, seen: Seen, folder: Path) -> list[Path]:
         """Write the seen frames of a video as JPEG, in the size that the model sees.

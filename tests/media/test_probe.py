@@ -43,6 +43,13 @@ def test_mean_rate_of_a_variable_rate_video(make_video: Maker) -> None:
     assert found.fps == pytest.approx(7 / 2.0)
 
 
+def test_drift_is_how_far_a_frame_is_from_its_number_over_the_rate(make_video: Maker) -> None:
+    """An even film has none, a variable one its worst frame's."""
+    assert probe(make_video(), QUIET).drift_s == pytest.approx(0, abs=1e-3)
+    uneven = probe(make_video("uneven.mp4", times_s=[0.0, 0.1, 0.2, 0.3, 2.0]), QUIET)
+    assert uneven.drift_s == pytest.approx(1.2, abs=1e-3)
+
+
 def test_matroska_rounding_is_no_variable_rate(make_video: Maker) -> None:
     """Times rounded to the container's milliseconds still make a constant rate."""
     found = probe(make_video("clip.mkv", times_s=[i / 30 for i in range(30)]), QUIET)

@@ -395,6 +395,43 @@ def test_a_turned_film_is_upright_or_dropped(release, films, tmp_path):
             assert abs(picture[:, :80].mean() - picture[:, -80:].mean()) < 10
 
 
+def released(films: Path, out: Path, **changes: object) -> Release:
+    """A release about the films as they are, its videos changed."""
+    rows = make_rows(12)
+    about = [row.model_copy(update=changes) for row in about_films(rows[Video], films)]
+    source = make_source({**rows, Video: about})
+    return Release(publish(source, out, CONFIG, now=NOW).folder)
+
+
+def test_unopened_films_are_as_turned_as_their_release_says(films, tmp_path):
+    """What is believed is believed whole: stored turned, readers may show it as stored."""
+    release = released(films, tmp_path / "r", rotation_deg=90)
+    with pytest.raises(InputError, match="18 left out, turned_picture"):
+        export(release, films, tmp_path / "a", config(check_media=False))
+    told = export(release, films, tmp_path / "b", config("trl", check_media=False))
+    assert told.dropped == {}
+
+
+def test_frames_at_other_times_than_their_numbers_say_are_dropped(films, tmp_path):
+    """Readers go by number and rate: half of a film at half the rate is told at wrong times."""
+    root = Path(shutil.copytree(films, tmp_path / "films"))
+    with av.open(str(root / "v000.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for index in [*range(0, 50, 2), *range(50, 100)]:
+            picture = np.full((180, 320, 3), grey(index), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 200 * index, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    release = released(root, tmp_path / "r")
+    for dialect in ("verl", "ms-swift"):
+        manifest = export(release, root, tmp_path / dialect, config(dialect, batch_prompts=3))
+        assert manifest.dropped == {"uneven_frames": 3}
+    assert export(release, root, tmp_path / "trl", config("trl", batch_prompts=3)).dropped == {}
+
+
 @pytest.mark.parametrize("dialect", ["verl", "ms-swift", "trl"])
 def test_choices_and_questions_without_an_answer(films, tmp_path, dialect):
     """Options stand in the row, the wording to the letter; `none` is an answer that scores 2."""

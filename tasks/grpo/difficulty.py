@@ -65,8 +65,10 @@ def summarise(
     """Write the table of stored rollouts and return what is in it; see `read_rollouts`.
 
     Raises:
-        InputError: files can't be used, or `export_folder` is no export.
+        InputError: files can't be used, `export_folder` is no export, or `pass_at` no number.
     """
+    if not math.isfinite(pass_at):
+        raise InputError(f"--pass-at {pass_at}: expected a finite number, such as 1.5")
     truths = None if export_folder is None else read_truths(export_folder)
     found = read_rollouts(paths, truths)
     table = measure(found, pass_at)
@@ -171,7 +173,8 @@ def read_difficulty(path: Path) -> pa.Table:
     try:
         with path.open("rb") as file:
             table = pq.read_table(file).select(DifficultyRow.ARROW.names)
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+            table = table.cast(DifficultyRow.ARROW)
+    except (OSError, ValueError, KeyError) as error:  # Arrow's are ValueErrors
         raise InputError(
             f"--difficulty {path}: {error}; expected the table that `earshot grpo difficulty` wrote"
         ) from error
@@ -180,7 +183,16 @@ def read_difficulty(path: Path) -> pa.Table:
         > 1
     ):
         raise InputError(f"--difficulty {path}: a sample_id comes twice; make the table again")
-    return table.cast(DifficultyRow.ARROW)
+    numbers = [table[name].to_numpy() for name in DifficultyRow.ARROW.names[1:]]
+    if not np.isfinite(numbers).all() or any(
+        pc.any(pc.less(table[name], least)).as_py()
+        for name, least in (("rollouts", 1), ("reward_variance", 0))
+    ):
+        raise InputError(
+            f"--difficulty {path}: expected finite numbers, at least one rollout a prompt and no "
+            "variance below 0; make the table again"
+        )
+    return table
 
 
 class Known:
@@ -300,7 +312,9 @@ def _take(
         found.unknown += 1
         return None
     reward, text = _first(row, REWARDS), _first(row, TEXTS)
-    if reward is None and isinstance(text, str) and truths is not None:
+    if reward is None and isinstance(text, str):
+        if truths is None:
+            return _bad(found, f"{where}: a completion, which is scored with --export alone")
         task, truth = truths[sample_id]
         reward = score(task, text, truth).total
     if isinstance(reward, bool) or not isinstance(reward, int | float) or not _finite(reward):

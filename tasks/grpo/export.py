@@ -155,6 +155,12 @@ class _Export:
             self._folder / DROPPED, DroppedRow.ARROW, compression="zstd"
         ) as dropped:
             self._spool.write(self._made(facts, dropped))
+            if self._known.digest is not None and not self._maker.measured:
+                raise InputError(
+                    f"--difficulty has {self._known.table.num_rows:,} prompts, and none of the "
+                    f"{self._questions:,} questions of {self._release.name}, split "
+                    f"{config.split}; expected rollouts of an export of this release"
+                )
             tasks = pa.DictionaryArray.from_arrays(pa.array(_joined(facts.tasks)), list(TASKS))
             tokens, means = _joined(facts.tokens), _joined(facts.means)
             plan = self._planned(

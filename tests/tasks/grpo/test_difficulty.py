@@ -11,7 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from earshot.errors import InputError
-from earshot.tasks.grpo.difficulty import bins_of, measure, read_rollouts, summarise
+from earshot.tasks.grpo.difficulty import (
+    bins_of,
+    measure,
+    read_difficulty,
+    read_rollouts,
+    summarise,
+)
 from earshot.tasks.grpo.export import export
 from earshot.tasks.grpo.plan import make_plan
 from tests.tasks.grpo.test_export import config, dropped_of, rows_of
@@ -45,6 +51,38 @@ def test_rewards_are_read_from_any_form_and_bad_rows_are_counted(tmp_path):
     for name in ("bad.parquet", "gone.jsonl"):
         with pytest.raises(InputError, match=name):
             read_rollouts([tmp_path / name])
+
+
+def test_what_scores_completions_is_said_where_it_is_missing(tmp_path):
+    """Without the export a completion has no truth; a pass mark has to be a number."""
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps({"sample_id": "a", "completion": "dog"}))
+    with pytest.raises(InputError, match="r.jsonl row 1: a completion, which is scored with --exp"):
+        read_rollouts([path])
+    with pytest.raises(InputError, match="--pass-at nan: expected a finite number"):
+        summarise([path], tmp_path / "d.parquet", None, float("nan"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reward_mean": float("nan")}, {"reward_mean": None}, {"reward_mean": "high"},
+        {"sample_id": None}, {"rollouts": 0}, {"rollouts": 2**40}, {"reward_variance": -1.0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_table_of_other_values_is_refused(tmp_path, changes):
+    """No number, none at all, or one that rollouts can't have: nothing may be ordered by it."""
+    row = {
+        "sample_id": "a", "rollouts": 2, "reward_mean": 1.0, "reward_variance": 0.25,
+        "pass_rate": 0.0, "reward_min": 0.5, "reward_max": 1.5,
+    }  # fmt: skip
+    path = tmp_path / "d.parquet"
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    assert read_difficulty(path).num_rows == 1
+    pq.write_table(pa.Table.from_pylist([{**row, **changes}]), path)
+    with pytest.raises(InputError, match=r"--difficulty .*d\.parquet: .*; (expected|make)"):
+        read_difficulty(path)
 
 
 def test_bins_are_equal_parts_of_each_task():
@@ -102,3 +140,14 @@ def test_the_exporter_goes_by_rollouts(release, films, tmp_path):
     assert means == sorted(means, reverse=True)
     again = export(release, films, tmp_path / "b", hard, table)
     assert again == manifest
+
+
+def test_rollouts_of_another_release_are_refused(release, films, tmp_path):
+    """None of its prompts is asked: whoever gave the table would train as if there were none."""
+    (tmp_path / "r.jsonl").write_text(json.dumps({"sample_id": "elsewhere", "reward": 1}))
+    summarise([tmp_path / "r.jsonl"], tmp_path / "d.parquet", None, 1.5)
+    with pytest.raises(InputError, match="has 1 prompts, and none of the 18 questions of"):
+        export(
+            release, films, tmp_path / "a", config(check_media=False), tmp_path / "d.parquet"
+        )
+    assert not list(tmp_path.glob("*a*/"))

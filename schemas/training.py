@@ -96,11 +96,13 @@ class ExportConfig(Frozen):
         if any(quota < 0 for quota in self.quotas.values()):
             raise ValueError(f"quotas {self.quotas}: expected 0 or more")
         if self.min_frames > self.max_frames:
-            raise ValueError(f"min_frames {self.min_frames} is above max_frames {self.max_frames}")
+            raise ValueError(
+                f"max_frames {self.max_frames}: expected at least min_frames, {self.min_frames}"
+            )
         if self.min_frame_tokens > self.frame_tokens:
             raise ValueError(
-                f"min_frame_tokens {self.min_frame_tokens} is above max_frame_tokens "
-                f"{self.frame_tokens}: processors refuse that"
+                f"max_frame_tokens {self.frame_tokens}: expected at least min_frame_tokens, "
+                f"{self.min_frame_tokens}; processors refuse less"
             )
         if self.thinking_tokens >= self.completion_tokens:
             raise ValueError(

@@ -15,6 +15,7 @@ import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from earshot.errors import InputError, ItemError
 from earshot.media.child import Worker
@@ -58,7 +59,7 @@ def read_batch(folder: Path, epoch: int, batch: int) -> tuple[ExportManifest, li
         InputError: the folder is no export, or has no such batch.
     """
     try:
-        manifest = ExportManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest = _manifest(folder)
         plan = pq.read_table(folder / "plan.parquet")
         here = np.flatnonzero(
             (plan["epoch"].to_numpy() == epoch) & (plan["batch"].to_numpy() == batch)
@@ -74,6 +75,8 @@ def read_batch(folder: Path, epoch: int, batch: int) -> tuple[ExportManifest, li
         raise InputError(
             f"{folder} is no export: {error}; expected a folder of `earshot grpo export`"
         ) from error
+    if [place.sample_id for place in places] != [row.sample_id for row in rows]:
+        raise InputError(f"{folder}: its rows are not those of its plan; export again")
     return manifest, [Prompt(*pair) for pair in zip(places, rows, strict=True)]
 
 
@@ -95,6 +98,16 @@ def write_preview(manifest: ExportManifest, prompts: Sequence[Prompt], out: Path
     )  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
+
+
+def _manifest(folder: Path) -> ExportManifest:
+    try:
+        return ExportManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except ValidationError as error:  # of a release, say: it would tell every field
+        raise ValueError(
+            f"its {MANIFEST} has {error.error_count()} faults, first: "
+            f"{error.errors(include_url=False)[0]['msg']}"
+        ) from error
 
 
 def _rows(path: Path, first: int, count: int) -> list[TrainingRow]:

@@ -114,6 +114,9 @@ class PlannedRows:
             about = pq.read_metadata(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(f"{path}: {error}; expected a Parquet file of the export") from error
+        there = about.schema.to_arrow_schema().names
+        if unknown := [name for name in columns or () if name not in there]:
+            raise InputError(f"{path} has no columns {unknown}; expected some of {there}")
         if about.num_rows != plan.num_rows:
             raise InputError(
                 f"{path} has {about.num_rows} rows, its plan {plan.num_rows}; export again"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,29 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     shown = earshot("--debug", "plan", "-i", str(tmp_path / "no.jsonl"), "-w", str(tmp_path / "w"))
     assert "Traceback" in shown.stderr
+
+
+def test_a_stopped_command_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    """^C while rollouts are read, whose pipe opens when they are: code 130, one line, no file."""
+    os.mkfifo(tmp_path / "rollouts.jsonl")
+    out = tmp_path / "d.parquet"
+    call = ["grpo", "difficulty", str(tmp_path / "rollouts.jsonl"), "--out", str(out)]
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "earshot.cli", *call],
+            stderr=subprocess.PIPE,
+            text=True,
+            # A background job of a shell is born deaf to ^C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as running,
+        (tmp_path / "rollouts.jsonl").open("w"),
+    ):
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert said.startswith("stopped; run the same command again")
+    assert "Traceback" not in said
+    assert not out.exists()
 
 
 def test_thirty_quarantined_items_stay_readable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,12 @@ def test_export(run, tmp_path):
         (("--split", "test"), "split: Input should be 'train' or 'validation' (given: test)"),
         (("--ranks", "4"), "batch_prompts 6 over 4 ranks"),
         (("--quota", "temporal"), "expected TASK=N"),
+        (
+            ("--quota", "temporal=6", "--quota", "temporal=6"),
+            "temporal has 6 already; give it once",
+        ),
+        (("--max-frames", "2"), "max_frames 2: expected at least min_frames, 4"),
+        (("--frame-tokens", "9"), "max_frame_tokens 9: expected at least min_frame_tokens, 16"),
         (("--quota", "temporal=4"), "make 4 prompts a batch; expected batch_prompts, 6"),
         (("--batch-prompts", "600"), "no batch of 600 prompts can be filled"),
     ],

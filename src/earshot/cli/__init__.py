@@ -64,6 +64,9 @@ app.command()(project.doctor)
 app.command()(server.setup_server)
 
 
+_STOPPED = 130
+
+
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"earshot {__version__}")
@@ -99,11 +102,15 @@ def main() -> None:
         said = disk_fault(Path(os.fsdecode(error.filename or "a file")), error)
         typer.secho(f"error: {said}", fg="red", err=True)
         sys.exit(said.exit_code)
-    except KeyboardInterrupt:
-        typer.secho(
-            "stopped; the same command goes on where this one left off", fg="yellow", err=True
-        )
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == _STOPPED:  # Typer makes ^C of it, and says nothing
+            typer.secho(
+                "stopped; run the same command again: what was finished is kept, the rest is as "
+                "if it had not begun",
+                fg="yellow",
+                err=True,
+            )
+        raise
 
 
 if __name__ == "__main__":

@@ -214,6 +214,8 @@ def _quotas(given: list[str] | tuple[str, ...]) -> dict[str, int]:
         task, _, number = one.partition("=")
         if not number.isdecimal():
             raise InputError(f"--quota {one!r}: expected TASK=N, such as temporal=8")
+        if task in found:
+            raise InputError(f"--quota {one!r}: {task} has {found[task]} already; give it once")
         found[task] = int(number)
     return found
 
@@ -234,7 +236,8 @@ def _print(manifest: ExportManifest, out: Path) -> None:
         if step != "1":
             show.say(f"coarser   {count:,} prompts ask for a box every {step} s")
     tasks = ", ".join(f"{count} {task}" for task, count in manifest.quotas.items())
-    shape = f"{manifest.batches:,} batches of {config.batch_prompts}"
+    batches = "1 batch" if manifest.batches == 1 else f"{manifest.batches:,} batches"
+    shape = f"{batches} of {config.batch_prompts}"
     epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     show.say(f"plan      {shape} ({tasks}) in {epochs}, seed {config.seed}")
     balance = f"largest rank / mean {manifest.worst_rank:.2f}"

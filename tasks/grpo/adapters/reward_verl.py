@@ -36,7 +36,7 @@ def compute_score(
         raise ValueError(f"data_source {data_source!r}: expected earshot/<task>")
     found = score(task, solution_str, ground_truth)  # type: ignore[arg-type]
     if found.status == "bad_truth":
-        raise ValueError(f"ground_truth of {data_source} can't be read: {ground_truth[:200]}")
+        raise ValueError(f"ground_truth of {data_source} can't be read: {ground_truth!r:.200}")
     store((extra_info or {}).get("sample_id"), solution_str, found.total)
     # verl averages every key over all rows: only what applies to every task stands here.
     in_format = found.format or 0.0

@@ -57,8 +57,9 @@ def test_verl(folder):
         assert bad == {"score": 0.0, "format": 0.0, "task": 0.0}
     with pytest.raises(ValueError, match="expected earshot/"):
         module.compute_score("gsm8k", "4", "4")
-    with pytest.raises(ValueError, match="can't be read"):
-        module.compute_score("earshot/temporal", "4", "{}")
+    for truth in ("{}", None, {"v": 1}):
+        with pytest.raises(ValueError, match="can't be read"):
+            module.compute_score("earshot/temporal", "4", truth)
 
 
 def test_trl(folder):

@@ -57,7 +57,7 @@ def test_what_scores_completions_is_said_where_it_is_missing(tmp_path):
     """Without the export a completion has no truth; a pass mark has to be a number."""
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({"sample_id": "a", "completion": "dog"}))
-    with pytest.raises(InputError, match="r.jsonl row 1: a completion, which is scored with --exp"):
+    with pytest.raises(InputError, match=r"r\.jsonl row 1: a completion, which is"):
         read_rollouts([path])
     with pytest.raises(InputError, match="--pass-at nan: expected a finite number"):
         summarise([path], tmp_path / "d.parquet", None, float("nan"))
@@ -147,7 +147,5 @@ def test_rollouts_of_another_release_are_refused(release, films, tmp_path):
     (tmp_path / "r.jsonl").write_text(json.dumps({"sample_id": "elsewhere", "reward": 1}))
     summarise([tmp_path / "r.jsonl"], tmp_path / "d.parquet", None, 1.5)
     with pytest.raises(InputError, match="has 1 prompts, and none of the 18 questions of"):
-        export(
-            release, films, tmp_path / "a", config(check_media=False), tmp_path / "d.parquet"
-        )
+        export(release, films, tmp_path / "a", config(check_media=False), tmp_path / "d.parquet")
     assert not list(tmp_path.glob("*a*/"))

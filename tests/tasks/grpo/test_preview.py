@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,18 @@ def test_what_is_not_there_is_told(release, films, tmp_path, call):
         code, _, error = call(*arguments)
         assert code == 2
         assert told in error
+
+
+def test_a_folder_of_mixed_files_is_told_in_a_line(release, films, tmp_path, call):
+    """A release's manifest, another export's rows: what is wrong is said, and not every field."""
+    out = tmp_path / "o"
+    export(release, films, out, config(check_media=False))
+    export(release, films, tmp_path / "other", config(check_media=False, seed=1))
+    shutil.copy(tmp_path / "other" / "rows.parquet", out)
+    code, _, error = call(out)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "its rows are not those of its plan" in error
+    shutil.copy(Path(str(release.place)) / "manifest.json", out)
+    code, _, error = call(out)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "faults, first: Field required; expected a folder of `earshot grpo export`" in error

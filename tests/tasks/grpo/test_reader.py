@@ -97,6 +97,8 @@ def test_ranks_share_a_batch_and_a_foreign_state_is_refused(folder, tmp_path):
         open_reader(folder, ranks=4)
     with pytest.raises(InputError, match="expected a folder of `earshot grpo export`"):
         open_reader(tmp_path)
+    with pytest.raises(InputError, match=r"has no columns \['prompt'\]; expected some of"):
+        open_reader(folder, columns=["question", "prompt"])
 
 
 def test_torch_is_not_imported_before_a_reader_is_opened():

@@ -6,11 +6,13 @@ Published tables are sorted by video: what is known of a video is looked up whil
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from earshot.errors import ReleaseError
 from earshot.schemas.question import Question
 from earshot.tasks.releases.release import Release
 
@@ -26,10 +28,10 @@ def read_batches(
     """Yield the questions of a split; a list column that the release lacks is empty.
 
     Raises:
-        ReleaseError: the release has no such split.
+        ReleaseError: the release has no such split, or a file of it is gone or damaged.
     """
     for path in release.paths("questions", split):
-        with release.fs.open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+        with _opened(release, path) as file:
             there = [name for name in columns if name in file.schema_arrow.names]
             for batch in file.iter_batches(rows, columns=there):
                 table = pa.Table.from_batches([batch])
@@ -73,5 +75,17 @@ class ByVideo:
     @staticmethod
     def _read(release: Release, table: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
         for path in release.paths(table):
-            with release.fs.open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+            with _opened(release, path) as file:
                 yield from file.iter_batches(_BATCH_ROWS, columns=columns)
+
+
+@contextmanager
+def _opened(release: Release, path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with release.fs.open(path, "rb") as stream, pq.ParquetFile(stream) as file:
+            yield file
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ReleaseError(
+            f"{path} can't be read ({error}); `earshot release verify {release.place}` says what "
+            "is damaged. Pull the release again"
+        ) from error

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from earshot.errors import InputError, ItemError
+from earshot.errors import InputError, ItemError, ReleaseError
 from earshot.media.encode import write_mp4
 from earshot.rewards import score
 from earshot.schemas.arrow import from_table
@@ -465,3 +465,17 @@ def test_choices_and_questions_without_an_answer(films, tmp_path, dialect):
         lines = pq.read_table(path).to_pylist()
     said = [(line.get("prompt") or line["messages"])[-1]["content"] for line in lines]
     assert sum(text.endswith(asked) for text in said) == 1
+
+
+@pytest.mark.parametrize("file", ["media.parquet", "splits.parquet", "data/train"])
+def test_a_release_without_one_of_its_files_is_told(release, films, tmp_path, file):
+    """Gone or cut off: which file it is, and what says what else is damaged."""
+    for name, data in (("gone", None), ("cut", b"PAR1")):
+        copy = Path(shutil.copytree(release.place, tmp_path / name))
+        path = copy / file
+        path = path if path.is_file() else next(path.iterdir())
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises(ReleaseError, match=rf"{path.name} can't be read .* release verify"):
+            export(Release(copy), films, tmp_path / "a", config(check_media=False))

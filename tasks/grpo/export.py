@@ -8,6 +8,8 @@ forty bytes for each of the others.
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -39,7 +41,7 @@ from earshot.schemas.training import (
     PlanRow,
     TrainingRow,
 )
-from earshot.store.workspace import temporary_name
+from earshot.store.workspace import has_no_writer, temporary_name
 from earshot.tasks.grpo.ahead import ahead
 from earshot.tasks.grpo.dialects import DIALECTS
 from earshot.tasks.grpo.dialects.made import Batch
@@ -87,7 +89,7 @@ def export(
         ReleaseError: the release lacks a table or the split.
     """
     target = Path(out).absolute()
-    if target.exists():
+    if os.path.lexists(target):
         raise InputError(f"{target} is there already; give another --out, or remove it")
     if config.wants_difficulty and difficulty is None:
         raise InputError(
@@ -97,9 +99,10 @@ def export(
     known = Known(None if difficulty is None else read_difficulty(difficulty))
     folder = target.with_name(temporary_name(target.name))
     scratch = target.with_name(temporary_name(target.name, "scratch"))
-    folder.mkdir(parents=True)
-    scratch.mkdir()
     try:
+        folder.mkdir(parents=True)
+        scratch.mkdir()
+        _clear_leftovers(target)
         with Worker(LIMIT_S) as worker:
             footage = Footage(release, Path(media_root), config, worker)
             maker = RowMaker(release, footage, config, folder, scratch, known)
@@ -285,6 +288,14 @@ class _Export:
         return DifficultyUse(
             digest=self._known.digest, measured=measured, unmeasured=self._questions - measured
         )
+
+
+def _clear_leftovers(target: Path) -> None:
+    """Remove what a killed export of the same name left: hidden, and as large as its frames."""
+    left = re.compile(rf"\.(tmp|scratch)-{re.escape(target.name)}-[0-9a-f]{{8}}-\d+-[0-9a-f]{{8}}")
+    for path in target.parent.iterdir():
+        if left.fullmatch(path.name) and has_no_writer(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _joined(parts: Sequence[npt.NDArray[N]]) -> npt.NDArray[N]:

@@ -6,6 +6,9 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
+import time
 import wave
 from collections import Counter
 from fractions import Fraction
@@ -479,3 +482,28 @@ def test_a_release_without_one_of_its_files_is_told(release, films, tmp_path, fi
             path.write_bytes(data)
         with pytest.raises(ReleaseError, match=rf"{path.name} can't be read .* release verify"):
             export(Release(copy), films, tmp_path / "a", config(check_media=False))
+
+
+def test_what_a_killed_export_left_goes_with_the_next(release, films, tmp_path):
+    """SIGKILL leaves hidden folders; the next export to that place removes them, and no other."""
+    call = [
+        "export", "--release", str(release.place), "--dialect", "trl", "--model-profile",
+        "qwen2_5_vl", "--media-root", str(films), "--out", str(tmp_path / "a"),
+    ]  # fmt: skip
+    with subprocess.Popen([sys.executable, "-m", "earshot.cli", "grpo", *call]) as running:
+        while len(list(tmp_path.glob(".*-a-*"))) < 2:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.kill()
+    others = {tmp_path / ".tmp-a-backup", tmp_path / ".tmp-a-b-00000000-1-00000000"}
+    for other in others:
+        other.mkdir()
+    export(release, films, tmp_path / "a", config(check_media=False))
+    assert set(tmp_path.iterdir()) == {tmp_path / "a", *others}
+
+
+def test_a_link_to_nowhere_is_there_already(release, films, tmp_path):
+    """Told before the work, which could not be put there."""
+    (tmp_path / "a").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is there already"):
+        export(release, films, tmp_path / "a", config())

@@ -35,6 +35,9 @@ class Setting:
     Attributes:
         beta: weight of the divergence from the reference model.
         schedule: of the learning rate, down to 0 at the end.
+        prompts: an update, as its script starts it.
+        text_tokens, completion_tokens: of a prompt and of a completion, at most.
+        frames: a second, and at how many tokens; empty: its script leaves it to others.
     """
 
     model: str
@@ -42,13 +45,20 @@ class Setting:
     schedule: str
     weight_decay: float
     max_grad_norm: float
+    prompts: str
+    text_tokens: int
+    completion_tokens: int
+    frames: str
 
 
+_ZERO = ("4", 512, 1024, "one in 4 s of 128 to 768")
 SETTINGS: Mapping[ProfileName, Setting] = MappingProxyType(
     {
-        "qwen2_5_vl": Setting("Qwen/Qwen2.5-VL-7B-Instruct", 0.04, "linear", 0.0, 1.0),
-        "qwen3_vl": Setting("Qwen/Qwen3-VL-8B-Instruct", 0.04, "linear", 0.0, 1.0),
-        "qwen2_5_omni": Setting("Qwen/Qwen2.5-Omni-7B", 0.001, "cosine", 0.01, 5.0),
+        "qwen2_5_vl": Setting("Qwen/Qwen2.5-VL-7B-Instruct", 0.04, "linear", 0.0, 1.0, *_ZERO),
+        "qwen3_vl": Setting("Qwen/Qwen3-VL-8B-Instruct", 0.04, "linear", 0.0, 1.0, *_ZERO),
+        "qwen2_5_omni": Setting(
+            "Qwen/Qwen2.5-Omni-7B", 0.001, "cosine", 0.01, 5.0, "8 a process", 2048, 2048, ""
+        ),
     }
 )
 

@@ -75,6 +75,35 @@ def test_ms_swift(release, films, tmp_path, profile, beta, schedule):
     assert longest <= int(value("max_length")) < longest + 256
 
 
+def changed(script: Path) -> list[str]:
+    """What a script says that it changes."""
+    text = script.read_text().partition("# Changed, and why:\n")[2]
+    return [line for line in text.splitlines() if line.startswith("# - ")]
+
+
+def test_what_is_changed_is_told_beside_what_it_was(release, films, tmp_path):
+    """By AVST-Zero's scripts: one sees four prompts an update, the other hears eight a process."""
+    quick = {"check_media": False}
+    for name, made in {
+        "verl": config(batch_prompts=4, ranks=4, **quick),
+        "vl": config("ms-swift", **quick, fps=1, completion_tokens=2048),
+        "omni": config("ms-swift", "qwen2_5_omni", **quick),
+    }.items():
+        export(release, films, tmp_path / name, made)
+    verl = "\n".join(changed(tmp_path / "verl" / "launch_verl.sh"))
+    assert "prompts an update" not in verl
+    assert "2 fps of 16 to 256 tokens a frame, for its one in 4 s of 128 to 768" in verl
+    vl = "\n".join(changed(tmp_path / "vl" / "launch_ms_swift.sh"))
+    assert "- 6 prompts an update, for its 4:" in vl
+    assert "- 1 fps of" in vl
+    assert "up to 2048 tokens, for its 1024." in vl
+    omni = "\n".join(changed(tmp_path / "omni" / "launch_ms_swift.sh"))
+    assert "- 6 prompts an update, for its 8 a process:" in omni
+    assert "up to 1024 tokens, for its 2048." in omni
+    assert "it was 2048 of text" in omni
+    assert "fps of" not in omni
+
+
 @pytest.mark.parametrize("dialect", ["verl", "ms-swift"])
 def test_supervised_rows_have_none(release, films, tmp_path, dialect):
     """The scripts are of GRPO."""

@@ -209,7 +209,7 @@ def _config(**values: object) -> ExportConfig:
 
 
 def _quotas(given: list[str] | tuple[str, ...]) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
     for one in given:
         task, _, number = one.partition("=")
         if not number.isdecimal():

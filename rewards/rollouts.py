@@ -24,8 +24,8 @@ from earshot.rewards.scoring import score
 FOLDER = "EARSHOT_ROLLOUTS"
 
 
-def store(sample_id: str | None, completion: str | None, reward: float) -> None:
-    """Append one rollout, if the variable names a folder.
+def store(sample_id: str | None, completion: object, reward: float) -> None:
+    """Append one rollout, if the variable names a folder; what is no text is stored as null.
 
     A folder that can't be written to is warned of: training is worth more than its log.
 
@@ -40,7 +40,8 @@ def store(sample_id: str | None, completion: str | None, reward: float) -> None:
             f"{FOLDER} is set and a row has no sample_id; keep that column of the export, or unset "
             "the variable"
         )
-    line = json.dumps({"sample_id": sample_id, "completion": completion, "reward": reward})
+    said = completion if isinstance(completion, str) else None
+    line = json.dumps({"sample_id": sample_id, "completion": said, "reward": reward})
     path = Path(folder) / f"{socket.gethostname()}-{os.getpid()}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

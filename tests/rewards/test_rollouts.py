@@ -33,6 +33,7 @@ def test_each_of_our_rows_is_stored_with_its_whole_score(
     assert reward.__name__ == "task_reward"  # a trainer's log shows it
     assert reward(SAID, **COLUMNS) == REWARDS
     store("d", "é\n", 0.5)
+    store("e", b"no text", 0.0)
     (path,) = (tmp_path / "new" / "rollouts").iterdir()
     assert str(os.getpid()) in path.name
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
@@ -41,6 +42,7 @@ def test_each_of_our_rows_is_stored_with_its_whole_score(
         {"sample_id": "b", "completion": "It barks.", "reward": 0.0},
         {"sample_id": "b", "completion": None, "reward": 0.0},
         {"sample_id": "d", "completion": "é\n", "reward": 0.5},
+        {"sample_id": "e", "completion": None, "reward": 0.0},
     ]
 
 

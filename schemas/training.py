@@ -24,6 +24,13 @@ ANSWER_SPEC = "earshot/1"
 """The grammar of CONTRACTS 6, as `earshot.rewards` parses it."""
 
 
+_DEAF: dict[str, str] = {
+    "verl": "verl 0.9.1 reads no Qwen2.5-Omni: it knows no such processor, and hands sound on as a "
+    "path, which the processor refuses",
+    "trl": "TRL 1.16 reads no sound: a film is images there",
+}
+
+
 class ExportConfig(Frozen):
     """How a release becomes training data."""
 
@@ -78,11 +85,10 @@ class ExportConfig(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.dialect == "verl" and self.profile == "qwen2_5_omni":
+        if self.profile == "qwen2_5_omni" and self.dialect in _DEAF:
             raise ValueError(
-                "verl 0.9.1 reads no Qwen2.5-Omni: it knows no such processor, and hands sound on "
-                "as a path, which the processor refuses; expected dialect ms-swift, which hears, "
-                "or a model that sees alone"
+                f"{_DEAF[self.dialect]}; expected dialect ms-swift, which hears, or a model that "
+                "sees alone"
             )
         if self.batch_prompts % self.ranks:
             raise ValueError(

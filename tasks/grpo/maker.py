@@ -48,7 +48,7 @@ class Maker:
         self.release, self.clip, self.config = release, clip, config
         self.profile = PROFILES[config.profile]
         self.has_images = config.dialect == "trl"
-        self.has_sound = self.profile.hears and clip.has_audio and not self.has_images
+        self.has_sound = self.profile.hears and clip.has_audio
         try:
             self.seen = see(
                 self.profile, config, n_frames=clip.n_frames, fps=clip.fps, width=clip.width,

@@ -254,10 +254,11 @@ def test_a_film_without_sound_is_told_as_such(release, films, tmp_path):
         assert ("<audio>" in made["messages"][1]["content"]) is not is_mute
 
 
-def test_verl_hears_nothing():
-    """A model that its reader refuses is refused before anything is decoded."""
+@pytest.mark.parametrize("dialect", ["verl", "trl"])
+def test_most_trainers_hear_nothing(dialect):
+    """A model that hears is refused before anything is decoded, where its sound would be lost."""
     with pytest.raises(ValidationError, match="expected dialect ms-swift, which hears"):
-        config("verl", "qwen2_5_omni")
+        config(dialect, "qwen2_5_omni")
 
 
 def test_what_is_missing_or_broken_is_dropped_with_a_reason(release, films, tmp_path):

@@ -45,8 +45,9 @@ def store(sample_id: str | None, completion: object, reward: float) -> None:
     path = Path(folder) / f"{socket.gethostname()}-{os.getpid()}.jsonl"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        # In one piece: trainers score in threads.
+        with path.open("ab", buffering=0) as file:
+            file.write(line.encode() + b"\n")
     except OSError as error:
         warnings.warn(f"rollouts are not stored: {error}; {FOLDER} is {folder}", stacklevel=2)
 

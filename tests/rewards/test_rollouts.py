@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,17 @@ def test_each_of_our_rows_is_stored_with_its_whole_score(
         {"sample_id": "d", "completion": "é\n", "reward": 0.5},
         {"sample_id": "e", "completion": None, "reward": 0.0},
     ]
+
+
+def test_threads_do_not_mix_their_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long completions of threads that store at once are a line each."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    said = [f"{number} " * 4_600 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: [store("a", text, 0.0) for _ in range(200)], said))
+    (path,) = tmp_path.iterdir()
+    lines = [json.loads(line)["completion"] for line in path.read_text().splitlines()]
+    assert Counter(lines) == dict.fromkeys(said, 200)
 
 
 @pytest.mark.parametrize("value", [None, ""])

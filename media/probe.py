@@ -208,12 +208,12 @@ def _check_ends(container: InputContainer, picture: VideoStream, tally: _Tally) 
         check_end(name, max(end_s, tally.sound_end_s), whole_s)
 
 
-def _steps_s(tally: _Tally) -> npt.NDArray[np.float64]:
-    return np.diff(np.sort(np.array(tally.times_s, dtype=np.float64)))
+def _times_s(tally: _Tally) -> npt.NDArray[np.float64]:
+    return np.sort(np.array(tally.times_s, dtype=np.float64))
 
 
 def _picture_end_s(tally: _Tally) -> float:
-    steps = _steps_s(tally)
+    steps = np.diff(_times_s(tally))
     usual_s = float(np.median(steps)) if steps.size else 0.0
     return max(tally.times_s) + (tally.last_frame_s or usual_s)
 
@@ -225,7 +225,8 @@ def _summary(
     tally: _Tally,
     silence_dbfs: float,
 ) -> Probed:
-    steps = _steps_s(tally)
+    times = _times_s(tally)
+    steps = np.diff(times)
     decoded_s = max(_picture_end_s(tally), tally.sound_end_s)
     duration_s = container.duration / av.time_base if container.duration else decoded_s
     if duration_s <= 0:
@@ -237,7 +238,6 @@ def _summary(
         )
     mean_s = float(steps.mean()) if steps.size else duration_s
     mean_s = mean_s if mean_s > 0 else duration_s
-    even_s = mean_s * np.arange(len(tally.times_s))
     width, height = displayed_size(
         tally.width, tally.height, pixel_aspect(picture), tally.orientation
     )
@@ -253,7 +253,7 @@ def _summary(
         audio_codec=None if sound is None else sound.codec.canonical_name,
         is_silent=None if sound is None else dbfs(tally.peak) < silence_dbfs,
         frame_fingerprint=tally.fingerprint.text,
-        drift_s=float(np.abs(np.sort(np.array(tally.times_s)) - even_s).max()),
+        drift_s=float(np.abs(times - mean_s * np.arange(times.size)).max()),
     )
 
 

@@ -36,8 +36,8 @@ _DOCS: Mapping[Part, str] = MappingProxyType(
     }
 )
 
-# Several functions score the same completion one after the other.
-_score = lru_cache(maxsize=512)(score)
+score_once = lru_cache(maxsize=512)(score)
+"""`score`, for several functions that score the same completion one after the other."""
 
 
 class Reward(Protocol):
@@ -81,7 +81,7 @@ def _make_reward(part: Part, mode: Mode) -> Reward:
 def _value(
     part: Part, mode: Mode, task: Task, completion: str | None, truth_json: str
 ) -> float | None:
-    scored = _score(task, completion, truth_json, mode)
+    scored = score_once(task, completion, truth_json, mode)
     if part == "task":
         return scored.task_total(task)
     value: float | None = getattr(scored, part)

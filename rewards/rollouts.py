@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from earshot.rewards.functions import Reward, text_of
+from earshot.rewards.functions import Reward, score_once, text_of
 from earshot.rewards.grammar import Task
 from earshot.rewards.result import WEIGHTS
-from earshot.rewards.scoring import score
 
 FOLDER = "EARSHOT_ROLLOUTS"
 
@@ -70,7 +69,8 @@ def storing(reward: Reward) -> Reward:
             ):
                 if each in WEIGHTS:
                     text = text_of(said)
-                    store(sample_id, text, score(cast("Task", each), text, truth).total)
+                    scored = score_once(cast("Task", each), text, truth, "strict")
+                    store(sample_id, text, scored.total)
         return found
 
     return cast("Reward", stored)

@@ -14,7 +14,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
 import rfc8785
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+
+
+def faults_of(error: ValidationError) -> str:
+    """Return how many faults a document has and the first one, in a line: it may have hundreds."""
+    return f"{error.error_count()} faults, first: {error.errors(include_url=False)[0]['msg']}"
 
 
 def canonical_json(value: Any) -> bytes:

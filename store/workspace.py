@@ -20,9 +20,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +103,15 @@ def has_no_writer(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > OLD_S
     except FileNotFoundError:
         return False
+
+
+def leftovers(path: Path, kinds: Sequence[str]) -> list[Path]:
+    """Return what killed processes left beside a path, under temporary names of it."""
+    names = re.compile(
+        rf"\.(?:{'|'.join(kinds)})-{re.escape(path.name)}-[0-9a-f]{{8}}-\d+-[0-9a-f]{{8}}"
+    )
+    beside = (each for each in path.parent.iterdir() if names.fullmatch(each.name))
+    return [each for each in beside if has_no_writer(each)]
 
 
 def is_alive(pid: int) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,7 +40,7 @@ from earshot.schemas.training import (
     PlanRow,
     TrainingRow,
 )
-from earshot.store.workspace import has_no_writer, temporary_name
+from earshot.store.workspace import leftovers, temporary_name
 from earshot.tasks.grpo.ahead import ahead
 from earshot.tasks.grpo.dialects import DIALECTS
 from earshot.tasks.grpo.dialects.made import Batch
@@ -102,7 +101,8 @@ def export(
     try:
         folder.mkdir(parents=True)
         scratch.mkdir()
-        _clear_leftovers(target)
+        for left in leftovers(target, ("tmp", "scratch")):
+            shutil.rmtree(left, ignore_errors=True)
         with Worker(LIMIT_S) as worker:
             footage = Footage(release, Path(media_root), config, worker)
             maker = RowMaker(release, footage, config, folder, scratch, known)
@@ -288,14 +288,6 @@ class _Export:
         return DifficultyUse(
             digest=self._known.digest, measured=measured, unmeasured=self._questions - measured
         )
-
-
-def _clear_leftovers(target: Path) -> None:
-    """Remove what a killed export of the same name left: hidden, and as large as its frames."""
-    left = re.compile(rf"\.(tmp|scratch)-{re.escape(target.name)}-[0-9a-f]{{8}}-\d+-[0-9a-f]{{8}}")
-    for path in target.parent.iterdir():
-        if left.fullmatch(path.name) and has_no_writer(path):
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _joined(parts: Sequence[npt.NDArray[N]]) -> npt.NDArray[N]:

@@ -22,6 +22,7 @@ from earshot.media.child import Worker
 from earshot.media.frames import read_frames
 from earshot.media.stills import jpeg_url
 from earshot.schemas.arrow import from_table
+from earshot.schemas.base import faults_of
 from earshot.schemas.release import MANIFEST
 from earshot.schemas.training import ExportManifest, PlanRow, TrainingRow
 
@@ -104,10 +105,7 @@ def _manifest(folder: Path) -> ExportManifest:
     try:
         return ExportManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except ValidationError as error:  # of a release, say: it would tell every field
-        raise ValueError(
-            f"its {MANIFEST} has {error.error_count()} faults, first: "
-            f"{error.errors(include_url=False)[0]['msg']}"
-        ) from error
+        raise ValueError(f"its {MANIFEST} has {faults_of(error)}") from error
 
 
 def _rows(path: Path, first: int, count: int) -> list[TrainingRow]:

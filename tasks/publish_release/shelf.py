@@ -23,7 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from earshot.errors import ReleaseError
-from earshot.schemas.base import sha256_hex
+from earshot.schemas.base import faults_of, sha256_hex
 from earshot.schemas.release import MANIFEST, ManifestHead
 from earshot.tasks.publish_release.marker import Marker
 from earshot.tasks.publish_release.spool import collected
@@ -157,9 +157,8 @@ class Shelf:
             head = ManifestHead.model_validate_json(manifest)
         except ValidationError as error:
             raise ReleaseError(
-                f"{folder}/{MANIFEST} can't be read ({error.error_count()} faults, first: "
-                f"{error.errors(include_url=False)[0]['msg']}); expected the manifest of a "
-                "release. Restore the folder, or move it away"
+                f"{folder}/{MANIFEST} can't be read ({faults_of(error)}); expected the manifest of "
+                "a release. Restore the folder, or move it away"
             ) from error
         return Published(self.fs, folder, head, sha256_hex(manifest))
 

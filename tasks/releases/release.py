@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from earshot.errors import ReleaseError
 from earshot.places import PlaceError, open_place, shown, tried
-from earshot.schemas.base import sha256_hex
+from earshot.schemas.base import faults_of, sha256_hex
 from earshot.schemas.release import MANIFEST, FileEntry, ManifestHead
 from earshot.tasks.publish_release.diff import stored_at
 from earshot.tasks.publish_release.source import KINDS
@@ -224,8 +224,7 @@ def _head(manifest: bytes, path: str) -> ManifestHead:
     try:
         return ManifestHead.model_validate_json(manifest)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         raise ReleaseError(
-            f"{path} can't be read ({error.error_count()} faults, first: {first['msg']}); expected "
-            "the manifest of a release. Restore the folder, or pull it again"
+            f"{path} can't be read ({faults_of(error)}); expected the manifest of a release. "
+            "Restore the folder, or pull it again"
         ) from error
